@@ -1,0 +1,38 @@
+# Everything runs from a fresh clone with Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint typing bench crash-replay campaign clean
+
+demo: $(READY)
+	$(BIN)/lashstore demo
+
+test: lint typing
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typing: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+# All ten shared transcripts, each killed at 20 random moments.
+crash-replay: $(READY)
+	$(BIN)/python -m pytest -m campaign tests/crash
+
+# Every long run there is.
+campaign: $(READY)
+	$(BIN)/python -m pytest -m campaign
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,275 @@
+"""
+Bytes in and out: JSON, MessagePack, hashes and row checksums; no I/O.
+
+Values that enter a store are checked here to be plain data, so that what is
+read back later equals what was given: no NaN, no lone surrogates, no objects
+that an encoder would quietly turn into something else.
+"""
+
+import functools
+import hashlib
+import math
+import re
+import zlib
+from typing import Any, TypeVar
+
+import msgpack
+import msgspec
+
+from .errors import CorruptRecordError, InvalidArgumentError
+
+T = TypeVar("T")
+
+MAX_COUNTER = 2**63 - 1
+
+_json = msgspec.json.Encoder(order="sorted")
+_packer = msgspec.msgpack.Encoder(order="sorted")
+_pack_fields = msgspec.msgpack.Encoder().encode
+_json_any = msgspec.json.Decoder().decode
+_unpack_any = msgspec.msgpack.Decoder().decode
+_INFINITY = re.compile(rb"\xcb[\x7f\xff]\xf0\x00{6}")
+
+
+def to_json(value: Any) -> str:
+    """
+    Write a value type of this library as compact JSON with sorted keys.
+
+    Args:
+        value: A record, or any plain JSON value. Bytes become base64 text.
+
+    Returns:
+        The JSON text; `from_json` with the value's type reads it back.
+
+    Raises:
+        InvalidArgumentError: The value holds what JSON cannot carry.
+    """
+    return _encode(_json, msgspec.to_builtins(value), "value").decode()
+
+
+def from_json(type: type[T] | Any, text: str | bytes) -> T:  # noqa: A002
+    """
+    Read a value type of this library back from its JSON form.
+
+    Args:
+        type: A record class, an enum or a union of them.
+
+        text: What `to_json` wrote; unknown members are ignored.
+
+    Returns:
+        The value.
+
+    Raises:
+        InvalidArgumentError: *text* is not the JSON form of *type*.
+    """
+    try:
+        decoded: T = msgspec.json.decode(text, type=type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"this is not the JSON form of {type}: {error}"
+        raise InvalidArgumentError(msg) from error
+    return decoded
+
+
+def encode_json(value: Any, what: str) -> str:
+    """
+    Encode plain data as compact JSON with sorted keys.
+
+    Raises:
+        InvalidArgumentError: *value* is not plain data; names *what*.
+    """
+    encoded = _encode(_json, value, what)
+    # NaN, dates, bytes and the like are written by the encoder as something
+    # else. Reading back and comparing finds them all at the speed of C; only
+    # a value that differs is walked in Python, to name the culprit.
+    if _json_any(encoded) != value:
+        check_plain(value, what)
+    return encoded.decode()
+
+
+def encode_record(record: msgspec.Struct, what: str) -> str:
+    """
+    Encode a record; its members that are free JSON are checked like values.
+    """
+    encoded = _encode(_json, record, what)
+    if _record_decoder(type(record)).decode(encoded) != record:
+        check_plain(msgspec.structs.asdict(record), what)
+    return encoded.decode()
+
+
+@functools.cache
+def _record_decoder(kind: type[Any]) -> Any:
+    return msgspec.json.Decoder(kind)
+
+
+def encode_value(value: Any, what: str) -> bytes:
+    """
+    Encode plain data as MessagePack with sorted keys: equal values, equal
+    bytes, hence equal refs. Bytes stay bytes.
+
+    Raises:
+        InvalidArgumentError: *value* is not plain data; names *what*.
+    """
+    encoded = _encode(_packer, value, what)
+    # An infinity survives the way back and equals itself.
+    if _unpack_any(encoded) != value or _INFINITY.search(encoded):
+        check_plain(value, what, allow_bytes=True)
+    return encoded
+
+
+def check_plain(value: Any, what: str, *, allow_bytes: bool = False) -> None:
+    """
+    Refuse anything that would not read back as it was given.
+
+    Tuples are taken for lists.
+
+    Raises:
+        InvalidArgumentError: Names *what* and the offending value.
+    """
+    pending: list[Any] = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            for key in item:
+                if not isinstance(key, str):
+                    msg = f"{what}: {key!r} is no key of a JSON object"
+                    raise InvalidArgumentError(msg)
+            pending.extend(item.values())
+        elif isinstance(item, list | tuple):
+            pending.extend(item)
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                msg = f"{what}: {item} is not a JSON number"
+                raise InvalidArgumentError(msg)
+        elif isinstance(item, msgspec.Struct):
+            pending.append(msgspec.structs.asdict(item))
+        elif not isinstance(item, str | int | None) and not (
+            allow_bytes and isinstance(item, bytes)
+        ):
+            msg = f"{what}: a {type(item).__qualname__} is not plain data"
+            raise InvalidArgumentError(msg)
+
+
+def decode_value(content: bytes, ref: str) -> Any:
+    """
+    Decode MessagePack as plain data only.
+
+    Extension types are refused, and nested containers deeper than the
+    decoder's own stack are an error instead of a crash.
+
+    Raises:
+        CorruptRecordError: *content* is not one MessagePack value.
+    """
+    try:
+        return msgpack.unpackb(
+            content,
+            raw=False,
+            strict_map_key=True,
+            timestamp=2,
+            ext_hook=_refuse_extension,
+        )
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise CorruptRecordError(
+            record_kind="typed blob",
+            key=ref,
+            reason=f"it is no MessagePack value ({error})",
+        ) from error
+
+
+def _refuse_extension(code: int, _data: bytes) -> Any:
+    msg = f"extension type {code}"
+    raise ValueError(msg)
+
+
+def _encode(encoder: Any, value: Any, what: str) -> bytes:
+    try:
+        encoded: bytes = encoder.encode(value)
+    except (
+        UnicodeEncodeError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        msgspec.MsgspecError,
+    ) as error:
+        msg = f"{what} cannot be stored: {error}"
+        raise InvalidArgumentError(msg) from error
+    return encoded
+
+
+def sha256_hex(content: bytes) -> str:
+    """
+    Return the SHA-256 of *content* as 64 lower-case hex digits.
+    """
+    return hashlib.sha256(content).hexdigest()
+
+
+def hash_json(value: Any, what: str) -> str:
+    """
+    Hash plain data: SHA-256 over compact JSON with sorted keys.
+
+    Bytes inside the value count as their own SHA-256, so that a large one is
+    not written out as text first.
+    """
+    check_plain(value, what, allow_bytes=True)
+    return sha256_hex(_encode(_json, _digest_bytes(value), what))
+
+
+def _digest_bytes(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return sha256_hex(value)
+    if isinstance(value, dict):
+        return {key: _digest_bytes(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_digest_bytes(member) for member in value]
+    return value
+
+
+def row_checksum(*fields: Any) -> int:
+    """
+    Return the checksum stored beside a row's key and content.
+
+    CRC-32 over one MessagePack array: the array keeps neighbouring columns
+    apart, and CRC-32 finds every damage of up to 32 neighbouring bits. It is
+    no defence against an attacker, who could as well recompute it.
+    """
+    return zlib.crc32(_pack_fields(fields))
+
+
+def verify_row(record_kind: str, key: str, stored: Any, *fields: Any) -> None:
+    """
+    Compare a row with its checksum.
+
+    Raises:
+        CorruptRecordError: They differ, or a column holds no plain value.
+    """
+    try:
+        actual = row_checksum(*fields)
+    except (UnicodeEncodeError, TypeError, OverflowError) as error:
+        raise CorruptRecordError(
+            record_kind=record_kind, key=key, reason=str(error)
+        ) from error
+    if actual != stored:
+        raise CorruptRecordError(
+            record_kind=record_kind,
+            key=key,
+            reason="its checksum does not match its content",
+        )
+
+
+def decode_stored(type: type[T] | Any, text: Any, record_kind: str, key: str) -> T:  # noqa: A002
+    """
+    Decode a stored JSON column whose checksum was already verified.
+
+    Raises:
+        CorruptRecordError: The text is not the JSON form of *type*.
+    """
+    try:
+        decoded: T = msgspec.json.decode(text, type=type)
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        raise CorruptRecordError(
+            record_kind=record_kind, key=key, reason=str(error)
+        ) from error
+    return decoded

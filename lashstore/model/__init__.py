@@ -1,0 +1,3 @@
+"""
+Value types and the pure rules that decide on them: no SQL, no I/O.
+"""

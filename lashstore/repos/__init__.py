@@ -1,0 +1,36 @@
+"""
+The rows: one class a concern, each over a SQLAlchemy Connection.
+
+A repository holds no state, and never begins, commits or rolls back; what
+spans two concerns lives in the stores.
+"""
+
+from .artifacts import ArtifactRepository
+from .attachments import AttachmentRepository
+from .blobs import BlobRepository
+from .checkpoints import CheckpointRepository
+from .graph import SessionGraphRepository
+from .heads import SessionHeadRepository
+from .leases import ExecutionLeaseRepository
+from .queue import QueuedWorkRepository
+from .session_meta import SessionMetaRepository
+from .sessions import SessionRepository
+from .turn_commits import TurnCommitRepository
+from .turn_inputs import TurnInputRepository
+from .usage import UsageRepository
+
+__all__ = [
+    "ArtifactRepository",
+    "AttachmentRepository",
+    "BlobRepository",
+    "CheckpointRepository",
+    "ExecutionLeaseRepository",
+    "QueuedWorkRepository",
+    "SessionGraphRepository",
+    "SessionHeadRepository",
+    "SessionMetaRepository",
+    "SessionRepository",
+    "TurnCommitRepository",
+    "TurnInputRepository",
+    "UsageRepository",
+]

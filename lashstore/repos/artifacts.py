@@ -1,0 +1,84 @@
+"""
+Artifact rows: names given to blobs, in keyspaces of their own.
+"""
+
+import sqlalchemy as sa
+
+from lashstore.codec import row_checksum, verify_row
+from lashstore.model.blobs import BlobRef
+from lashstore.tables import session_artifacts
+
+from ._dialect import BIND, upsert
+
+_c = session_artifacts.c
+_find = sa.select(_c.blob_ref, _c.checksum).where(
+    _c.session_id == BIND("session_id"),
+    _c.namespace == BIND("namespace"),
+    _c.artifact_ref == BIND("artifact_ref"),
+)
+_list_refs = sa.select(_c.blob_ref).where(_c.session_id == BIND("session_id"))
+_put = upsert(session_artifacts, ("blob_ref", "checksum"))
+
+
+class ArtifactRepository:
+    """
+    Rows of `session_artifacts`.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find(
+        self, session_id: str, namespace: str, artifact_ref: str
+    ) -> BlobRef | None:
+        """
+        Return the blob a name stands for; None if there is no such name.
+        """
+        row = self._connection.execute(
+            _find,
+            {
+                "session_id": session_id,
+                "namespace": namespace,
+                "artifact_ref": artifact_ref,
+            },
+        ).one_or_none()
+        if row is None:
+            return None
+        verify_row(
+            "artifact",
+            artifact_ref,
+            row.checksum,
+            "session_artifacts",
+            session_id,
+            namespace,
+            artifact_ref,
+            row.blob_ref,
+        )
+        ref: BlobRef = row.blob_ref
+        return ref
+
+    def list_blob_refs(self, session_id: str) -> tuple[BlobRef, ...]:
+        """
+        Return the blob of every name, in no order, repeats included.
+        """
+        rows = self._connection.execute(_list_refs, {"session_id": session_id})
+        return tuple(rows.scalars())
+
+    def put(
+        self, session_id: str, namespace: str, artifact_ref: str, blob_ref: BlobRef
+    ) -> None:
+        """
+        Let a name stand for a blob, whatever it stood for before.
+        """
+        self._connection.execute(
+            _put,
+            {
+                "session_id": session_id,
+                "namespace": namespace,
+                "artifact_ref": artifact_ref,
+                "blob_ref": blob_ref,
+                "checksum": row_checksum(
+                    "session_artifacts", session_id, namespace, artifact_ref, blob_ref
+                ),
+            },
+        )

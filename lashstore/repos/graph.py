@@ -1,0 +1,349 @@
+"""
+Node rows: the graph in insertion order, and paths through it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.errors import CorruptRecordError
+from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
+from lashstore.model.record import Record
+from lashstore.tables import session_nodes, sessions
+
+from ._dialect import BIND, any_of
+
+_c = session_nodes.c
+_is_session = _c.session_id == BIND("session_id")
+_is_live = _c.is_tombstoned == sa.literal_column("0")
+_content = (
+    _c.node_id,
+    _c.seq,
+    _c.parent_node_id,
+    _c.is_tombstoned,
+    _c.is_user_message,
+    _c.node_json,
+    _c.checksum,
+)
+
+_find_live = sa.select(*_content).where(
+    _is_session, _c.node_id == BIND("node_id"), _is_live
+)
+_list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
+_list_all = sa.select(*_content).where(_is_session).order_by(_c.seq)
+_first_user_message = (
+    sa.select(*_content)
+    .where(_is_session, _c.is_user_message == sa.literal_column("1"), _is_live)
+    .order_by(_c.seq)
+    .limit(1)
+)
+_last_seq = (
+    sa.select(sa.func.max(_c.seq))
+    .where(_c.session_id == BIND("session_id"))
+    .scalar_subquery()
+)
+# One statement for the last number and the nodes a commit refers to; the
+# session's row makes it answer even where none of them is stored.
+_list_for_commit = (
+    sa.select(_last_seq.label("last_seq"), *_content)
+    .select_from(
+        sessions.outerjoin(
+            session_nodes,
+            (_c.session_id == sessions.c.session_id) & any_of(_c.node_id, "node_ids"),
+        )
+    )
+    .where(sessions.c.session_id == BIND("session_id"))
+)
+
+
+def _path_statement() -> sa.Select[Any]:
+    # Walks the small columns and fetches the JSON of the nodes on the path
+    # afterwards. A tombstone is on the path but ends it, so that a parent
+    # that is missing shows; depth ends a cycle that damage may have closed.
+    step = (
+        sa.select(
+            _c.node_id,
+            _c.parent_node_id,
+            _c.is_tombstoned,
+            sa.literal_column("1").label("depth"),
+        )
+        .where(_is_session, _c.node_id == BIND("leaf_node_id"))
+        .cte("path", recursive=True)
+    )
+    parent = session_nodes.alias("parent")
+    path = step.union_all(
+        sa.select(
+            parent.c.node_id,
+            parent.c.parent_node_id,
+            parent.c.is_tombstoned,
+            step.c.depth + sa.literal_column("1"),
+        )
+        .select_from(step)
+        .join(
+            parent,
+            (parent.c.session_id == BIND("session_id"))
+            & (parent.c.node_id == step.c.parent_node_id),
+        )
+        .where(
+            step.c.is_tombstoned == sa.literal_column("0"),
+            step.c.depth <= BIND("max_depth"),
+        )
+    )
+    return (
+        sa.select(*_content, path.c.depth)
+        .select_from(path)
+        .join(
+            session_nodes,
+            (_c.session_id == BIND("session_id")) & (_c.node_id == path.c.node_id),
+        )
+    )
+
+
+_list_path = _path_statement()
+_add = sa.insert(session_nodes)
+_remove_all = sa.delete(session_nodes).where(_is_session)
+# A tombstoned row's checksum is the complement of its live one, which SQL can
+# tell without reading the content.
+_flip_checksum = -1 - _c.checksum
+_revive = (
+    sa.update(session_nodes)
+    .where(
+        _c.session_id == BIND("the_session_id"),
+        any_of(_c.node_id, "node_ids"),
+        _c.is_tombstoned == sa.literal_column("1"),
+    )
+    .values(is_tombstoned=sa.literal_column("0"), checksum=_flip_checksum)
+)
+_tombstone = (
+    sa.update(session_nodes)
+    .where(
+        _c.session_id == BIND("the_session_id"),
+        any_of(_c.node_id, "node_ids"),
+        _is_live,
+    )
+    .values(is_tombstoned=sa.literal_column("1"), checksum=_flip_checksum)
+    .returning(_c.is_user_message)
+)
+_child = session_nodes.alias("child")
+_remove_tombstoned = sa.delete(session_nodes).where(
+    _is_session,
+    _c.is_tombstoned == sa.literal_column("1"),
+    ~sa.exists()
+    .where(
+        _child.c.session_id == BIND("session_id"),
+        _child.c.parent_node_id == _c.node_id,
+        _child.c.is_tombstoned == sa.literal_column("0"),
+    )
+    .correlate(session_nodes),
+)
+
+
+class NodeLookup(Record, frozen=True, kw_only=True):
+    """
+    What is stored under the ids a commit refers to, and the last number.
+    """
+
+    last_seq: int
+    nodes: dict[str, StoredNode]
+
+
+def _checksum(session_id: str, new: EncodedNode, seq: int) -> int:
+    return row_checksum(
+        "session_nodes",
+        session_id,
+        new.node.node_id,
+        seq,
+        new.node.parent_node_id,
+        int(new.is_user_message),
+        new.json,
+    )
+
+
+def _verify(session_id: str, row: Any) -> None:
+    stored = -1 - row.checksum if row.is_tombstoned else row.checksum
+    verify_row(
+        "graph node",
+        str(row.node_id),
+        stored,
+        "session_nodes",
+        session_id,
+        row.node_id,
+        row.seq,
+        row.parent_node_id,
+        row.is_user_message,
+        row.node_json,
+    )
+
+
+def _node_from_row(session_id: str, row: Any) -> SessionNode:
+    _verify(session_id, row)
+    node: SessionNode = decode_stored(
+        SessionNode, row.node_json, "graph node", row.node_id
+    )
+    return node
+
+
+class SessionGraphRepository:
+    """
+    Rows of `session_nodes`.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find_live(self, session_id: str, node_id: str) -> SessionNode | None:
+        """
+        Return a node; None if there is none, or only its tombstone.
+        """
+        row = self._connection.execute(
+            _find_live, {"session_id": session_id, "node_id": node_id}
+        ).one_or_none()
+        return None if row is None else _node_from_row(session_id, row)
+
+    def list_live(self, session_id: str) -> tuple[SessionNode, ...]:
+        """
+        Return every live node in insertion order.
+        """
+        rows = self._connection.execute(_list_live, {"session_id": session_id})
+        return tuple(_node_from_row(session_id, row) for row in rows)
+
+    def list_path(
+        self, session_id: str, leaf_node_id: str, *, max_depth: int
+    ) -> tuple[SessionNode, ...]:
+        """
+        Return the nodes from the root, or from behind the last tombstone, to
+        a leaf; empty if the leaf is unknown or tombstoned.
+
+        Raises:
+            CorruptRecordError: A parent is missing, or the parents form a
+                cycle, which shows as more live nodes than *max_depth*.
+        """
+        rows = self._connection.execute(
+            _list_path,
+            {
+                "session_id": session_id,
+                "leaf_node_id": leaf_node_id,
+                "max_depth": max_depth,
+            },
+        ).all()
+        rows = sorted(rows, key=lambda row: -row.depth)
+        if rows and rows[0].depth > max_depth and not rows[0].is_tombstoned:
+            raise _broken_path(rows[0].node_id, "its parents form a cycle")
+        nodes = tuple(
+            _node_from_row(session_id, row) for row in rows if not row.is_tombstoned
+        )
+        for row in rows:
+            _verify(session_id, row)
+        if rows and not rows[0].is_tombstoned and rows[0].parent_node_id is not None:
+            raise _broken_path(
+                rows[0].node_id, f"its parent {rows[0].parent_node_id!r} is missing"
+            )
+        return nodes
+
+    def first_user_message(self, session_id: str) -> SessionNode | None:
+        """
+        Return the first live message of the user's; None without one.
+        """
+        row = self._connection.execute(
+            _first_user_message, {"session_id": session_id}
+        ).one_or_none()
+        return None if row is None else _node_from_row(session_id, row)
+
+    def list_for_commit(self, session_id: str, node_ids: Sequence[str]) -> NodeLookup:
+        """
+        Return what is stored under *node_ids*, tombstones included.
+        """
+        rows = self._connection.execute(
+            _list_for_commit, {"session_id": session_id, "node_ids": node_ids}
+        ).all()
+        nodes: dict[str, StoredNode] = {}
+        for row in rows:
+            if row.node_id is None:
+                continue
+            _verify(session_id, row)
+            nodes[row.node_id] = StoredNode(
+                node_id=row.node_id,
+                json=row.node_json,
+                is_tombstoned=bool(row.is_tombstoned),
+                is_user_message=bool(row.is_user_message),
+            )
+        return NodeLookup(last_seq=rows[0].last_seq or 0 if rows else 0, nodes=nodes)
+
+    def add(
+        self, session_id: str, nodes: Iterable[EncodedNode], *, after_seq: int
+    ) -> None:
+        """
+        Append nodes whose ids are free.
+        """
+        values = [
+            {
+                "session_id": session_id,
+                "node_id": new.node.node_id,
+                "seq": seq,
+                "parent_node_id": new.node.parent_node_id,
+                "is_tombstoned": 0,
+                "is_user_message": int(new.is_user_message),
+                "checksum": _checksum(session_id, new, seq),
+                "node_json": new.json,
+            }
+            for seq, new in enumerate(nodes, after_seq + 1)
+        ]
+        if values:
+            self._connection.execute(_add, values)
+
+    def revive(self, session_id: str, node_ids: Sequence[str]) -> None:
+        """
+        Lift the tombstones of nodes.
+        """
+        self._connection.execute(
+            _revive, {"the_session_id": session_id, "node_ids": node_ids}
+        )
+
+    def remove_all(self, session_id: str) -> None:
+        """
+        Remove every node, tombstones included.
+        """
+        self._connection.execute(_remove_all, {"session_id": session_id})
+
+    def tombstone(self, session_id: str, node_ids: Sequence[str]) -> tuple[bool, ...]:
+        """
+        Mark nodes; return for each newly marked one whether it is a message
+        of the user's.
+        """
+        rows = self._connection.execute(
+            _tombstone, {"the_session_id": session_id, "node_ids": node_ids}
+        )
+        return tuple(bool(row.is_user_message) for row in rows)
+
+    def remove_tombstoned(self, session_id: str) -> int:
+        """
+        Remove the tombstones no live node names as its parent; return how
+        many there were.
+        """
+        return self._connection.execute(
+            _remove_tombstoned, {"session_id": session_id}
+        ).rowcount
+
+    def list_stored(self, session_id: str) -> tuple[tuple[EncodedNode, bool], ...]:
+        """
+        Return every node as it is stored with whether it is a tombstone, in
+        insertion order.
+        """
+        rows = self._connection.execute(_list_all, {"session_id": session_id})
+        return tuple(
+            (
+                EncodedNode(
+                    node=_node_from_row(session_id, row),
+                    json=row.node_json,
+                    is_user_message=bool(row.is_user_message),
+                ),
+                bool(row.is_tombstoned),
+            )
+            for row in rows
+        )
+
+
+def _broken_path(node_id: str, reason: str) -> CorruptRecordError:
+    return CorruptRecordError(record_kind="graph node", key=node_id, reason=reason)

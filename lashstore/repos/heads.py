@@ -1,0 +1,117 @@
+"""
+Head rows: where a session stands.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.errors import RecordVersionError
+from lashstore.model.record import Json, Record
+from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
+from lashstore.tables import session_heads
+
+from ._dialect import BIND, upsert
+
+_c = session_heads.c
+_CONTENT = (
+    "schema_version",
+    "head_revision",
+    "config_json",
+    "agent_frames_json",
+    "current_agent_frame_id",
+    "checkpoint_ref",
+    "leaf_node_id",
+    "graph_node_count",
+    "live_node_count",
+    "user_message_count",
+)
+_find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
+    _c.session_id == BIND("session_id")
+)
+_put = upsert(session_heads, (*_CONTENT, "checksum"))
+
+
+class StoredHead(Record, frozen=True, kw_only=True):
+    """
+    A head row; `config_json` and `agent_frames_json` as they are stored.
+    """
+
+    session_id: str
+    schema_version: int = HEAD_SCHEMA_VERSION
+    head_revision: int
+    config_json: str
+    agent_frames_json: str
+    current_agent_frame_id: str
+    checkpoint_ref: str | None
+    leaf_node_id: str | None
+    graph_node_count: int
+    live_node_count: int
+    user_message_count: int
+
+    def meta(self) -> SessionHeadMeta:
+        """
+        Return the head as a caller sees it.
+        """
+        frames: tuple[Json, ...] = decode_stored(
+            tuple[Any, ...], self.agent_frames_json, "session head", self.session_id
+        )
+        return SessionHeadMeta(
+            session_id=self.session_id,
+            head_revision=self.head_revision,
+            config=decode_stored(
+                Any, self.config_json, "session head", self.session_id
+            ),
+            agent_frames=frames,
+            current_agent_frame_id=self.current_agent_frame_id,
+            checkpoint_ref=self.checkpoint_ref,
+            leaf_node_id=self.leaf_node_id,
+            graph_node_count=self.graph_node_count,
+        )
+
+
+def _head_from_row(session_id: str, row: Any) -> StoredHead:
+    content = row[: len(_CONTENT)]
+    verify_row(
+        "session head", session_id, row.checksum, "session_heads", session_id, *content
+    )
+    if row.schema_version != HEAD_SCHEMA_VERSION:
+        raise RecordVersionError(
+            record_kind="SessionHeadMeta",
+            expected=HEAD_SCHEMA_VERSION,
+            actual=str(row.schema_version),
+        )
+    return StoredHead(
+        session_id=session_id, **dict(zip(_CONTENT, content, strict=True))
+    )
+
+
+class SessionHeadRepository:
+    """
+    Rows of `session_heads`.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find(self, session_id: str) -> StoredHead | None:
+        """
+        Return the head; None before the first commit.
+
+        Raises:
+            CorruptRecordError: The row is damaged.
+            RecordVersionError: It is of another record version.
+        """
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        return None if row is None else _head_from_row(session_id, row)
+
+    def put(self, head: StoredHead) -> None:
+        """
+        Write the head in place of the one before.
+        """
+        values = {name: getattr(head, name) for name in _CONTENT}
+        checksum = row_checksum("session_heads", head.session_id, *values.values())
+        self._connection.execute(
+            _put, {"session_id": head.session_id, **values, "checksum": checksum}
+        )

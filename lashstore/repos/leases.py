@@ -1,0 +1,90 @@
+"""
+Execution lease rows: who runs a session.
+"""
+
+import sqlalchemy as sa
+
+from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
+from lashstore.model.leases import (
+    LeaseOwnerIdentity,
+    LeaseRow,
+    SessionExecutionLease,
+)
+from lashstore.tables import session_execution_leases
+
+from ._dialect import BIND, upsert
+
+_c = session_execution_leases.c
+_CONTENT = (
+    "fencing_token",
+    "lease_token",
+    "owner_json",
+    "claimed_at_ms",
+    "expires_at_ms",
+)
+_find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
+    _c.session_id == BIND("session_id")
+)
+_put = upsert(session_execution_leases, (*_CONTENT, "checksum"))
+
+
+class ExecutionLeaseRepository:
+    """
+    Rows of `session_execution_leases`.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find(self, session_id: str) -> LeaseRow | None:
+        """
+        Return the session's lease row; None if it was never leased.
+        """
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        if row is None:
+            return None
+        verify_row(
+            "execution lease",
+            session_id,
+            row.checksum,
+            "session_execution_leases",
+            session_id,
+            *row[: len(_CONTENT)],
+        )
+        if row.lease_token is None:
+            return LeaseRow(fencing_token=row.fencing_token)
+        owner: LeaseOwnerIdentity = decode_stored(
+            LeaseOwnerIdentity, row.owner_json, "execution lease", session_id
+        )
+        return LeaseRow(
+            fencing_token=row.fencing_token,
+            lease=SessionExecutionLease(
+                session_id=session_id,
+                owner=owner,
+                lease_token=row.lease_token,
+                fencing_token=row.fencing_token,
+                claimed_at_ms=row.claimed_at_ms,
+                expires_at_ms=row.expires_at_ms,
+            ),
+        )
+
+    def put(self, session_id: str, row: LeaseRow) -> None:
+        """
+        Write the session's lease in place of the one before.
+        """
+        lease = row.lease
+        values = {
+            "fencing_token": row.fencing_token,
+            "lease_token": None if lease is None else lease.lease_token,
+            "owner_json": None
+            if lease is None
+            else encode_record(lease.owner, "the owner"),
+            "claimed_at_ms": None if lease is None else lease.claimed_at_ms,
+            "expires_at_ms": None if lease is None else lease.expires_at_ms,
+        }
+        checksum = row_checksum(
+            "session_execution_leases", session_id, *values.values()
+        )
+        self._connection.execute(
+            _put, {"session_id": session_id, **values, "checksum": checksum}
+        )

@@ -1,0 +1,334 @@
+"""
+Queued work rows: batches in admission order, and the claims on them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
+from lashstore.model.claims import (
+    ClaimGrant,
+    ClaimHold,
+    death_host,
+)
+from lashstore.model.leases import LeaseOwnerIdentity
+from lashstore.model.queue import (
+    ClaimCandidate,
+    DeliveryPolicy,
+    MergeKey,
+    QueuedWorkBatch,
+    QueuedWorkBatchDraft,
+    QueuedWorkClass,
+    QueuedWorkItem,
+    QueuedWorkPayload,
+    SlotPolicy,
+)
+from lashstore.model.record import Record
+from lashstore.tables import session_queued_batches
+
+from ._claims import (
+    CLAIM_COLUMNS,
+    NO_CLAIM,
+    RenewedClaim,
+    grant_statement,
+    grant_values,
+    hold_from_row,
+    is_of_claim,
+    is_unclaimed,
+    may_be_claimable,
+    of_claim,
+    page_through,
+    renew,
+    renew_statement,
+)
+from ._dialect import BIND
+
+_KIND = "queued-work batch"
+_c = session_queued_batches.c
+_CONTENT = (
+    "batch_id",
+    "enqueue_seq",
+    "source_key",
+    "work_class",
+    "delivery_policy",
+    "slot_policy",
+    "merge_key_json",
+    "available_at_ms",
+    "enqueued_at_ms",
+    "payloads_json",
+)
+_columns = tuple(_c[name] for name in (*_CONTENT, *CLAIM_COLUMNS, "checksum"))
+_is_session = _c.session_id == BIND("session_id")
+
+_find_by_source_key = sa.select(*_columns).where(
+    _is_session,
+    _c.source_key == BIND("source_key"),
+    _c.source_key.is_not(None),
+)
+_list_all = sa.select(*_columns).where(_is_session).order_by(_c.enqueue_seq)
+_list_unclaimed = (
+    sa.select(*_columns)
+    .where(_is_session, is_unclaimed(session_queued_batches))
+    .order_by(_c.enqueue_seq)
+)
+_list_candidates = (
+    sa.select(*_columns)
+    .where(
+        _is_session,
+        _c.enqueue_seq > BIND("after_seq"),
+        _c.available_at_ms <= BIND("now_ms"),
+        may_be_claimable(session_queued_batches),
+    )
+    .order_by(_c.enqueue_seq)
+    .limit(BIND("page"))
+)
+_add = sa.insert(session_queued_batches)
+_grant = grant_statement(session_queued_batches, _c.batch_id)
+_renew = renew_statement(session_queued_batches, _c.batch_id)
+_abandon = (
+    sa.update(session_queued_batches)
+    .where(is_of_claim(session_queued_batches))
+    .values(**NO_CLAIM)
+)
+_complete = (
+    sa.delete(session_queued_batches)
+    .where(is_of_claim(session_queued_batches))
+    .returning(_c.batch_id)
+)
+_remove_unclaimed = (
+    sa.delete(session_queued_batches)
+    .where(
+        _is_session,
+        _c.batch_id == BIND("batch_id"),
+        is_unclaimed(session_queued_batches),
+    )
+    .returning(*_columns)
+)
+
+
+class BatchRow(Record, frozen=True, kw_only=True):
+    """
+    A stored batch with what the selection of claims needs.
+    """
+
+    batch: QueuedWorkBatch
+    candidate: ClaimCandidate
+    hold: ClaimHold | None
+    fencing_token: int
+
+
+def _checksum(session_id: str, content: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ("session_queued_batches", session_id, *content)
+
+
+def _batch_from_row(session_id: str, row: Any) -> BatchRow:
+    key = str(row.batch_id)
+    verify_row(_KIND, key, row.checksum, *_checksum(session_id, row[: len(_CONTENT)]))
+    payloads: tuple[QueuedWorkPayload, ...] = decode_stored(
+        tuple[QueuedWorkPayload, ...], row.payloads_json, _KIND, key
+    )
+    merge_key: MergeKey = decode_stored(MergeKey, row.merge_key_json, _KIND, key)
+    batch = QueuedWorkBatch(
+        batch_id=row.batch_id,
+        session_id=session_id,
+        enqueue_seq=row.enqueue_seq,
+        source_key=row.source_key,
+        delivery_policy=DeliveryPolicy(row.delivery_policy),
+        slot_policy=SlotPolicy(row.slot_policy),
+        merge_key=merge_key,
+        available_at_ms=row.available_at_ms,
+        enqueued_at_ms=row.enqueued_at_ms,
+        items=tuple(
+            QueuedWorkItem(item_id=f"{row.batch_id}:item:{index}", payload=payload)
+            for index, payload in enumerate(payloads)
+        ),
+    )
+    return BatchRow(
+        batch=batch,
+        candidate=ClaimCandidate(
+            work_class=QueuedWorkClass(row.work_class),
+            delivery_policy=batch.delivery_policy,
+            slot_policy=batch.slot_policy,
+            merge_key=merge_key,
+        ),
+        hold=hold_from_row(_KIND, key, row),
+        fencing_token=row.claim_fencing_token,
+    )
+
+
+class QueuedWorkRepository:
+    """
+    Rows of `session_queued_batches`.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find_by_source_key(
+        self, session_id: str, source_key: str
+    ) -> QueuedWorkBatch | None:
+        """
+        Return the batch a source key names; None if it names none now.
+        """
+        row = self._connection.execute(
+            _find_by_source_key, {"session_id": session_id, "source_key": source_key}
+        ).one_or_none()
+        return None if row is None else _batch_from_row(session_id, row).batch
+
+    def list_all(self, session_id: str) -> tuple[QueuedWorkBatch, ...]:
+        """
+        Return every batch in admission order.
+        """
+        rows = self._connection.execute(_list_all, {"session_id": session_id})
+        return tuple(_batch_from_row(session_id, row).batch for row in rows)
+
+    def list_unclaimed(
+        self, session_id: str, *, now_ms: int
+    ) -> tuple[QueuedWorkBatch, ...]:
+        """
+        Return the batches no live claim has, in admission order.
+        """
+        rows = self._connection.execute(
+            _list_unclaimed, {"session_id": session_id, "now_ms": now_ms}
+        )
+        return tuple(_batch_from_row(session_id, row).batch for row in rows)
+
+    def candidates(
+        self, session_id: str, claimant: LeaseOwnerIdentity, *, now_ms: int
+    ) -> Iterator[BatchRow]:
+        """
+        Yield ready batches that are unclaimed, or whose holder may be dead,
+        in admission order, reading no further than it is asked to.
+        """
+
+        def list_page(after_seq: int, page: int) -> list[Any]:
+            return list(
+                self._connection.execute(
+                    _list_candidates,
+                    {
+                        "session_id": session_id,
+                        "after_seq": after_seq,
+                        "now_ms": now_ms,
+                        "host_id": death_host(claimant),
+                        "page": page,
+                    },
+                )
+            )
+
+        for row in page_through(list_page, first_page=1):
+            yield _batch_from_row(session_id, row)
+
+    def add(
+        self,
+        session_id: str,
+        batch_id: str,
+        draft: QueuedWorkBatchDraft,
+        *,
+        work_class: QueuedWorkClass,
+        payloads_json: str,
+        enqueue_seq: int,
+        now_ms: int,
+    ) -> QueuedWorkBatch:
+        """
+        Append a batch; return it as it is stored.
+        """
+        content = (
+            batch_id,
+            enqueue_seq,
+            draft.source_key,
+            work_class.value,
+            draft.delivery_policy.value,
+            draft.slot_policy.value,
+            encode_record(draft.merge_key, "the merge key"),
+            draft.available_at_ms,
+            now_ms,
+            payloads_json,
+        )
+        self._connection.execute(
+            _add,
+            {
+                "session_id": session_id,
+                **dict(zip(_CONTENT, content, strict=True)),
+                **NO_CLAIM,
+                "claim_fencing_token": 0,
+                "checksum": row_checksum(*_checksum(session_id, content)),
+            },
+        )
+        return QueuedWorkBatch(
+            batch_id=batch_id,
+            session_id=session_id,
+            enqueue_seq=enqueue_seq,
+            source_key=draft.source_key,
+            delivery_policy=draft.delivery_policy,
+            slot_policy=draft.slot_policy,
+            merge_key=draft.merge_key,
+            available_at_ms=draft.available_at_ms,
+            enqueued_at_ms=now_ms,
+            items=tuple(
+                QueuedWorkItem(item_id=f"{batch_id}:item:{index}", payload=payload)
+                for index, payload in enumerate(draft.payloads)
+            ),
+        )
+
+    def grant(self, session_id: str, grant: ClaimGrant, batch_ids: list[str]) -> int:
+        """
+        Claim batches; return how many rows it reached.
+        """
+        return self._connection.execute(
+            _grant, grant_values(session_id, grant, batch_ids)
+        ).rowcount
+
+    def renew_claim(
+        self,
+        session_id: str,
+        claim_id: str,
+        token: str,
+        *,
+        now_ms: int,
+        expires_at_ms: int,
+    ) -> RenewedClaim:
+        """
+        Extend a live claim; return the batches it reached.
+        """
+        return renew(
+            self._connection,
+            _renew,
+            of_claim(session_id, claim_id, token),
+            now_ms=now_ms,
+            expires_at_ms=expires_at_ms,
+        )
+
+    def abandon_claim(self, session_id: str, claim_id: str, token: str) -> None:
+        """
+        Free a claim's batches, if it still has any.
+        """
+        self._connection.execute(_abandon, of_claim(session_id, claim_id, token))
+
+    def complete(self, session_id: str, claim_id: str, token: str) -> frozenset[str]:
+        """
+        Remove a claim's batches; return their ids.
+        """
+        rows = self._connection.execute(
+            _complete, of_claim(session_id, claim_id, token)
+        )
+        return frozenset(rows.scalars())
+
+    def remove_unclaimed(self, session_id: str, batch_id: str, *, now_ms: int) -> Any:
+        """
+        Remove a batch unless a live claim has it; return its row for
+        `batch_from_removed`, None if nothing was removed.
+        """
+        return self._connection.execute(
+            _remove_unclaimed,
+            {"session_id": session_id, "batch_id": batch_id, "now_ms": now_ms},
+        ).one_or_none()
+
+
+def batch_from_removed(session_id: str, row: Any) -> QueuedWorkBatch:
+    """
+    Decode what `remove_unclaimed` returned, after it has been committed: a
+    damaged batch can be removed too, and is only then complained of.
+    """
+    return _batch_from_row(session_id, row).batch

@@ -1,0 +1,477 @@
+"""
+Turn input rows: what users said, in admission order, and the claims on it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.errors import CorruptRecordError
+from lashstore.model.claims import ClaimGrant, ClaimHold, death_host
+from lashstore.model.leases import LeaseOwnerIdentity
+from lashstore.model.record import Record
+from lashstore.model.turn_inputs import (
+    ActiveTurnIngress,
+    ActiveTurnMode,
+    CancelTarget,
+    InputIdTarget,
+    NextTurnIngress,
+    NextTurnMode,
+    PendingTurnInput,
+    PendingTurnInputDraft,
+    TurnInputClaimDiagnostics,
+    TurnInputIngress,
+    TurnInputState,
+    admitted_boundaries,
+    initial_state,
+)
+from lashstore.tables import (
+    DEFERRED_INPUTS,
+    OPEN_INPUTS,
+    TERMINAL_INPUTS,
+    TURN_INPUTS,
+    session_turn_inputs,
+)
+
+from ._claims import (
+    CLAIM_COLUMNS,
+    NO_CLAIM,
+    RenewedClaim,
+    grant_statement,
+    grant_values,
+    hold_from_row,
+    is_of_claim,
+    is_unclaimed,
+    may_be_claimable,
+    of_claim,
+    page_through,
+    renew,
+    renew_statement,
+)
+from ._dialect import BIND, any_of
+
+_KIND = "turn input"
+_c = session_turn_inputs.c
+_CONTENT = (
+    "input_id",
+    "enqueue_seq",
+    "source_key",
+    "submitted_ingress_json",
+    "enqueued_at_ms",
+    "input_json",
+)
+_columns = tuple(
+    _c[name]
+    for name in (
+        *_CONTENT,
+        "state",
+        "turn_id",
+        "min_boundary",
+        *CLAIM_COLUMNS,
+        "checksum",
+    )
+)
+_is_session = _c.session_id == BIND("session_id")
+_NEXT_TURN: dict[str, Any] = {
+    "state": TurnInputState.DEFERRED_NEXT_TURN.value,
+    "turn_id": None,
+    "min_boundary": None,
+}
+
+_find_by_id = sa.select(*_columns).where(_is_session, _c.input_id == BIND("input_id"))
+_find_by_source_key = sa.select(*_columns).where(
+    _is_session, _c.source_key == BIND("source_key"), _c.source_key.is_not(None)
+)
+_list_open = (
+    sa.select(*_columns)
+    .where(_is_session, sa.text(OPEN_INPUTS), is_unclaimed(session_turn_inputs))
+    .order_by(_c.enqueue_seq)
+)
+_list_from = (
+    sa.select(*_columns)
+    .where(_is_session, _c.enqueue_seq >= BIND("from_seq"))
+    .order_by(_c.enqueue_seq)
+)
+_list_next_turn = (
+    sa.select(*_columns)
+    .where(
+        _is_session,
+        sa.text(DEFERRED_INPUTS),
+        _c.enqueue_seq > BIND("after_seq"),
+        may_be_claimable(session_turn_inputs),
+    )
+    .order_by(_c.enqueue_seq)
+    .limit(BIND("page"))
+)
+_list_active_turn = (
+    sa.select(*_columns)
+    .where(
+        _is_session,
+        sa.text(TURN_INPUTS),
+        _c.turn_id == BIND("turn_id"),
+        any_of(_c.min_boundary, "boundaries"),
+        _c.enqueue_seq > BIND("after_seq"),
+        may_be_claimable(session_turn_inputs),
+    )
+    .order_by(_c.enqueue_seq)
+    .limit(BIND("page"))
+)
+_add = sa.insert(session_turn_inputs)
+_grant_next = grant_statement(session_turn_inputs, _c.input_id)
+_grant_active = grant_statement(
+    session_turn_inputs, _c.input_id, state=TurnInputState.ACCEPTED.value
+)
+_renew = renew_statement(session_turn_inputs, _c.input_id)
+_complete = (
+    sa.update(session_turn_inputs)
+    .where(is_of_claim(session_turn_inputs))
+    .values(**NO_CLAIM, state=TurnInputState.COMPLETED.value)
+    .returning(_c.input_id)
+)
+_abandon = (
+    sa.update(session_turn_inputs)
+    .where(is_of_claim(session_turn_inputs))
+    .values(
+        **NO_CLAIM,
+        state=sa.case(
+            (
+                _c.state == TurnInputState.ACCEPTED.value,
+                TurnInputState.PENDING_ACTIVE.value,
+            ),
+            else_=_c.state,
+        ),
+    )
+)
+_cancel = (
+    sa.update(session_turn_inputs)
+    .where(_c.session_id == BIND("of_session_id"), any_of(_c.input_id, "keys"))
+    .values(**NO_CLAIM, state=TurnInputState.CANCELLED.value)
+)
+_defer_turns = (
+    sa.update(session_turn_inputs)
+    .where(
+        _c.session_id == BIND("of_session_id"),
+        sa.text(TURN_INPUTS),
+        _c.state == TurnInputState.PENDING_ACTIVE.value,
+        any_of(_c.turn_id, "turn_ids"),
+    )
+    .values(**NO_CLAIM, **_NEXT_TURN)
+)
+_defer_orphaned = (
+    sa.update(session_turn_inputs)
+    .where(
+        _c.session_id == BIND("of_session_id"),
+        sa.text(TURN_INPUTS),
+        ~any_of(_c.turn_id, "live_turn_ids"),
+    )
+    .values(**NO_CLAIM, **_NEXT_TURN)
+    .returning(*_columns)
+)
+_remove_terminal = sa.delete(session_turn_inputs).where(
+    _is_session, sa.text(TERMINAL_INPUTS)
+)
+
+
+class InputRow(Record, frozen=True, kw_only=True):
+    """
+    A stored input with its submitted form and its claim.
+    """
+
+    pending: PendingTurnInput
+    submitted_ingress_json: str
+    input_json: str
+    hold: ClaimHold | None
+    fencing_token: int
+
+    def diagnostics(self) -> TurnInputClaimDiagnostics | None:
+        """
+        Return who holds the input; None if nobody ever claimed it into what
+        it is now.
+        """
+        if self.hold is None:
+            return None
+        return TurnInputClaimDiagnostics(
+            state=self.pending.state,
+            claim_id=self.hold.claim_id,
+            claim_owner=self.hold.owner,
+            claim_expires_at_ms=self.hold.expires_at_ms,
+            claim_fencing_token=self.fencing_token,
+        )
+
+
+def _checksum(session_id: str, content: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ("session_turn_inputs", session_id, *content)
+
+
+def input_from_row(session_id: str, row: Any) -> InputRow:
+    """
+    Decode a row.
+
+    Raises:
+        CorruptRecordError: It is damaged.
+    """
+    key = str(row.input_id)
+    verify_row(_KIND, key, row.checksum, *_checksum(session_id, row[: len(_CONTENT)]))
+    pending = PendingTurnInput(
+        input_id=row.input_id,
+        session_id=session_id,
+        enqueue_seq=row.enqueue_seq,
+        source_key=row.source_key,
+        ingress=_ingress_from_row(key, row),
+        state=_state_from_row(key, row),
+        enqueued_at_ms=row.enqueued_at_ms,
+        input=decode_stored(Any, row.input_json, _KIND, key),
+    )
+    return InputRow(
+        pending=pending,
+        submitted_ingress_json=row.submitted_ingress_json,
+        input_json=row.input_json,
+        hold=hold_from_row(_KIND, key, row),
+        fencing_token=row.claim_fencing_token,
+    )
+
+
+def _state_from_row(key: str, row: Any) -> TurnInputState:
+    try:
+        return TurnInputState(row.state)
+    except ValueError as error:
+        raise CorruptRecordError(
+            record_kind=_KIND, key=key, reason=str(error)
+        ) from error
+
+
+def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
+    # An input is for the turn it was submitted for, or for the next one.
+    if row.turn_id is None:
+        return NextTurnIngress()
+    submitted: TurnInputIngress = decode_stored(
+        TurnInputIngress, row.submitted_ingress_json, _KIND, key
+    )
+    if not isinstance(submitted, ActiveTurnIngress) or (
+        submitted.turn_id,
+        submitted.min_boundary,
+    ) != (row.turn_id, row.min_boundary):
+        raise CorruptRecordError(
+            record_kind=_KIND, key=key, reason="its turn is not the submitted one"
+        )
+    return submitted
+
+
+class TurnInputRepository:
+    """
+    Rows of `session_turn_inputs`.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find(self, session_id: str, target: CancelTarget) -> Any:
+        """
+        Return an input's row for `input_from_row`; None if there is none.
+        """
+        if isinstance(target, InputIdTarget):
+            return self._connection.execute(
+                _find_by_id, {"session_id": session_id, "input_id": target.input_id}
+            ).one_or_none()
+        return self._connection.execute(
+            _find_by_source_key,
+            {"session_id": session_id, "source_key": target.source_key},
+        ).one_or_none()
+
+    def list_from(self, session_id: str, from_seq: int) -> list[Any]:
+        """
+        Return the rows from a sequence number on, in admission order.
+        """
+        return list(
+            self._connection.execute(
+                _list_from, {"session_id": session_id, "from_seq": from_seq}
+            )
+        )
+
+    def list_open(
+        self, session_id: str, *, now_ms: int
+    ) -> tuple[PendingTurnInput, ...]:
+        """
+        Return the inputs that may still be used and that no live claim has,
+        in admission order.
+        """
+        rows = self._connection.execute(
+            _list_open, {"session_id": session_id, "now_ms": now_ms}
+        )
+        return tuple(input_from_row(session_id, row).pending for row in rows)
+
+    def candidates(
+        self,
+        session_id: str,
+        claimant: LeaseOwnerIdentity,
+        mode: ActiveTurnMode | NextTurnMode,
+        *,
+        now_ms: int,
+        wanted: int,
+    ) -> Iterator[InputRow]:
+        """
+        Yield the inputs a claim of this mode may take, or whose holder may be
+        dead, in admission order, reading no further than it is asked to.
+        """
+        statement, values = (
+            _list_next_turn,
+            {
+                "session_id": session_id,
+                "now_ms": now_ms,
+                "host_id": death_host(claimant),
+            },
+        )
+        if isinstance(mode, ActiveTurnMode):
+            statement = _list_active_turn
+            values |= {
+                "turn_id": mode.turn_id,
+                "boundaries": list(admitted_boundaries(mode.checkpoint)),
+            }
+
+        def list_page(after_seq: int, page: int) -> list[Any]:
+            return list(
+                self._connection.execute(
+                    statement, {**values, "after_seq": after_seq, "page": page}
+                )
+            )
+
+        for row in page_through(list_page, first_page=wanted):
+            yield input_from_row(session_id, row)
+
+    def add(
+        self,
+        session_id: str,
+        input_id: str,
+        draft: PendingTurnInputDraft,
+        *,
+        ingress_json: str,
+        input_json: str,
+        enqueue_seq: int,
+        now_ms: int,
+    ) -> PendingTurnInput:
+        """
+        Append an input; return it as it is stored.
+        """
+        ingress, state = draft.ingress, initial_state(draft.ingress)
+        active = ingress if isinstance(ingress, ActiveTurnIngress) else None
+        content = (
+            input_id,
+            enqueue_seq,
+            draft.source_key,
+            ingress_json,
+            now_ms,
+            input_json,
+        )
+        self._connection.execute(
+            _add,
+            {
+                "session_id": session_id,
+                **dict(zip(_CONTENT, content, strict=True)),
+                "state": state.value,
+                "turn_id": None if active is None else active.turn_id,
+                "min_boundary": None if active is None else active.min_boundary.value,
+                **NO_CLAIM,
+                "claim_fencing_token": 0,
+                "checksum": row_checksum(*_checksum(session_id, content)),
+            },
+        )
+        return PendingTurnInput(
+            input_id=input_id,
+            session_id=session_id,
+            enqueue_seq=enqueue_seq,
+            source_key=draft.source_key,
+            ingress=ingress,
+            state=state,
+            enqueued_at_ms=now_ms,
+            input=draft.input,
+        )
+
+    def grant(
+        self,
+        session_id: str,
+        grant: ClaimGrant,
+        mode: ActiveTurnMode | NextTurnMode,
+        input_ids: list[str],
+    ) -> int:
+        """
+        Claim inputs; return how many rows it reached.
+        """
+        statement = _grant_active if isinstance(mode, ActiveTurnMode) else _grant_next
+        return self._connection.execute(
+            statement, grant_values(session_id, grant, input_ids)
+        ).rowcount
+
+    def renew_claim(
+        self,
+        session_id: str,
+        claim_id: str,
+        token: str,
+        *,
+        now_ms: int,
+        expires_at_ms: int,
+    ) -> RenewedClaim:
+        """
+        Extend a live claim; return the inputs it reached.
+        """
+        return renew(
+            self._connection,
+            _renew,
+            of_claim(session_id, claim_id, token),
+            now_ms=now_ms,
+            expires_at_ms=expires_at_ms,
+        )
+
+    def abandon_claim(self, session_id: str, claim_id: str, token: str) -> None:
+        """
+        Free a claim's inputs, if it still has any.
+        """
+        self._connection.execute(_abandon, of_claim(session_id, claim_id, token))
+
+    def complete(self, session_id: str, claim_id: str, token: str) -> frozenset[str]:
+        """
+        Complete a claim's inputs; return their ids.
+        """
+        rows = self._connection.execute(
+            _complete, of_claim(session_id, claim_id, token)
+        )
+        return frozenset(rows.scalars())
+
+    def cancel(self, session_id: str, input_ids: Sequence[str]) -> None:
+        """
+        Cancel inputs, whatever their state: the caller has decided.
+        """
+        self._connection.execute(
+            _cancel, {"of_session_id": session_id, "keys": input_ids}
+        )
+
+    def defer_turns(self, session_id: str, turn_ids: Sequence[str]) -> None:
+        """
+        Move the inputs still pending for these turns to the next one.
+        """
+        self._connection.execute(
+            _defer_turns, {"of_session_id": session_id, "turn_ids": turn_ids}
+        )
+
+    def defer_orphaned(
+        self, session_id: str, live_turn_ids: Sequence[str]
+    ) -> tuple[PendingTurnInput, ...]:
+        """
+        Move the pending and accepted inputs of all other turns to the next
+        one, whatever their claims; return them in admission order.
+        """
+        rows = self._connection.execute(
+            _defer_orphaned,
+            {"of_session_id": session_id, "live_turn_ids": live_turn_ids},
+        )
+        moved = [input_from_row(session_id, row).pending for row in rows]
+        return tuple(sorted(moved, key=lambda pending: pending.enqueue_seq))
+
+    def remove_terminal(self, session_id: str) -> int:
+        """
+        Remove cancelled and completed inputs; return how many there were.
+        """
+        return self._connection.execute(
+            _remove_terminal, {"session_id": session_id}
+        ).rowcount

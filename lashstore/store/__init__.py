@@ -1,0 +1,147 @@
+"""
+`Store`: one session's durable state.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lashstore.clock import Clock, SystemClock
+from lashstore.engines import open_database, open_memory, open_readonly
+from lashstore.errors import SchemaVersionError
+from lashstore.model.options import StoreOptions
+from lashstore.model.record import require_text
+from lashstore.tables import SCHEMA_VERSIONS, SESSION_COMPONENT
+
+from .attachments import AttachmentManifestStore
+from .commits import CommitStore
+from .handle import StoreHandle, bind, find_identity, sqlite_path
+from .leases import LeaseStore
+from .maintenance import MaintenanceStore
+from .queue import QueueStore
+from .transaction import SessionTransaction
+from .turn_inputs import TurnInputStore
+
+__all__ = ["SessionTransaction", "Store"]
+
+
+class Store(
+    CommitStore,
+    LeaseStore,
+    QueueStore,
+    TurnInputStore,
+    AttachmentManifestStore,
+    MaintenanceStore,
+    StoreHandle,
+):
+    """
+    One session's durable state.
+
+    Thread-safe; every method is one transaction, and reads see one instant.
+    A host killed at any moment leaves each method done or not begun.
+
+        with Store.open("chat.db", "chat") as store:
+            store.load_session()
+    """
+
+    @classmethod
+    def open(
+        cls,
+        target: str | Path,
+        session_id: str,
+        *,
+        options: StoreOptions = StoreOptions(),
+        clock: Clock | None = None,
+    ) -> Self:
+        """
+        Open a session's file, or make it.
+
+        Args:
+            target: Path of a SQLite file; absent or empty, it is made with
+                mode 0600, and missing folders with 0700.
+
+            session_id: The session the file is for; any text without NUL and
+                lone surrogates.
+
+            clock: None: the host's.
+
+        Raises:
+            SessionBindingMismatchError: The file is another session's.
+            NotALashStoreError: The file is something else; it was left as
+                it is.
+            SchemaVersionError: The file is of another schema version.
+            InvalidArgumentError: The id cannot be stored.
+            StoreBusyError: The file was locked too long; retry.
+            BackendError: The file cannot be opened.
+        """
+        require_text("session_id", session_id)
+        database = open_database(sqlite_path(target), SESSION_COMPONENT, options)
+        try:
+            identity = bind(database, session_id)
+        except BaseException:
+            database.close()
+            raise
+        return cls(
+            database, database, identity, options=options, clock=clock or SystemClock()
+        )
+
+    @classmethod
+    def memory(
+        cls,
+        session_id: str = "root",
+        *,
+        options: StoreOptions = StoreOptions(),
+        clock: Clock | None = None,
+    ) -> Self:
+        """
+        Make a session that lives as long as the store: for tests, and for
+        conversations nobody will miss.
+        """
+        require_text("session_id", session_id)
+        database = open_memory(SESSION_COMPONENT, options)
+        identity = bind(database, session_id)
+        return cls(
+            database, database, identity, options=options, clock=clock or SystemClock()
+        )
+
+    @classmethod
+    def open_readonly(cls, path: str | Path) -> Self:
+        """
+        Open a session's file to look at it, while hosts write or not.
+
+        Nothing is created or written, no lock is taken that a writer would
+        wait for, and every writing method raises `ReadOnlyStoreError`.
+
+        Raises:
+            StoreNotFoundError: There is no such file.
+            NotALashStoreError: The file is something else.
+            SchemaVersionError: The file is of another schema version, or has
+                no session.
+            BackendError: The file cannot be opened.
+        """
+        database = open_readonly(sqlite_path(path), SESSION_COMPONENT)
+        identity = find_identity(database)
+        if identity is None:
+            raise SchemaVersionError(
+                component=SESSION_COMPONENT,
+                expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
+                found=None,
+            )
+        return cls(
+            database,
+            database,
+            identity,
+            options=StoreOptions(),
+            clock=SystemClock(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

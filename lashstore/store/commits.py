@@ -1,0 +1,451 @@
+"""
+Commits of a session, and reading it.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from lashstore.errors import (
+    AttachmentNotFoundError,
+    CorruptRecordError,
+    InvalidArgumentError,
+    LashStoreError,
+    QueuedWorkClaimExpiredError,
+    TurnInputClaimExpiredError,
+)
+from lashstore.model.blobs import BlobRef, HydratedCheckpoint
+from lashstore.model.commit import (
+    PreparedCommit,
+    RuntimeCommit,
+    RuntimeCommitResult,
+    check_admission,
+    ended_turn_ids,
+    find_replay,
+    prepare_commit,
+)
+from lashstore.model.graph import (
+    ActivePath,
+    FullGraph,
+    GraphPlan,
+    SessionGraph,
+    SessionNode,
+    SessionReadScope,
+    message_text,
+    plan_graph,
+    referenced_node_ids,
+)
+from lashstore.model.leases import (
+    LeaseRow,
+    SessionExecutionLeaseCompletion,
+    holds,
+)
+from lashstore.model.record import (
+    require_optional_text,
+    require_record,
+    require_text,
+)
+from lashstore.model.session import (
+    PersistedSession,
+    SessionHeadMeta,
+    SessionMeta,
+    SessionPickerInfo,
+    check_meta,
+)
+from lashstore.model.usage import TokenLedgerEntry, check_usage
+from lashstore.repos.blobs import StoredBlob
+from lashstore.repos.heads import StoredHead
+
+from .blobs import BlobStore
+from .copying import read_copy, write_copy
+from .garbage import collect_unreachable
+from .transaction import SessionTransaction
+
+_log = logging.getLogger(__name__)
+
+
+class CommitStore(BlobStore):
+    """
+    The part of `Store` that turns land in and are read from.
+    """
+
+    def load_session(
+        self,
+        scope: SessionReadScope = FullGraph(),
+    ) -> PersistedSession | None:
+        """
+        Read the session as of one instant.
+
+        Args:
+            scope: `FullGraph()` for every live node in insertion order, or
+                `ActivePath()` for the path from the root to the head's leaf,
+                or to a leaf of the caller's. An unknown leaf gives no nodes;
+                a tombstone ends the path.
+
+        Returns:
+            The session; None before its first commit.
+
+        Raises:
+            CorruptRecordError: The head, a node, the checkpoint or a part of
+                it is damaged or missing.
+            RecordVersionError: A record is of another version.
+            StoreBusyError, BackendError, SessionDeletedError,
+            StoreClosedError: As for every read.
+        """
+        require_record("the scope", scope, SessionReadScope)
+        if isinstance(scope, ActivePath):
+            require_optional_text("the scope's leaf_node_id", scope.leaf_node_id)
+        return self._read(lambda tx: self._load(tx, scope))
+
+    def _load(
+        self, tx: SessionTransaction, scope: SessionReadScope
+    ) -> PersistedSession | None:
+        head = tx.heads.find(self.session_id)
+        if head is None:
+            return None
+        meta = head.meta()
+        return PersistedSession(
+            session_id=self.session_id,
+            head_revision=meta.head_revision,
+            config=meta.config,
+            agent_frames=meta.agent_frames,
+            current_agent_frame_id=meta.current_agent_frame_id,
+            graph=self._load_graph(tx, head, scope),
+            checkpoint_ref=meta.checkpoint_ref,
+            checkpoint=self._load_checkpoint(tx, meta.checkpoint_ref),
+            token_ledger=tx.usage.list_totals(self.session_id),
+        )
+
+    def _load_graph(
+        self, tx: SessionTransaction, head: StoredHead, scope: SessionReadScope
+    ) -> SessionGraph:
+        if isinstance(scope, FullGraph):
+            nodes = tx.graph.list_live(self.session_id)
+            if len(nodes) != head.live_node_count:
+                raise CorruptRecordError(
+                    record_kind="session graph",
+                    key=self.session_id,
+                    reason=f"{len(nodes)} of {head.live_node_count} nodes are there",
+                )
+            return SessionGraph(nodes=nodes, leaf_node_id=head.leaf_node_id)
+        leaf = head.leaf_node_id if scope.leaf_node_id is None else scope.leaf_node_id
+        if leaf is None:
+            return SessionGraph()
+        path = tx.graph.list_path(self.session_id, leaf, max_depth=head.live_node_count)
+        return SessionGraph(nodes=path, leaf_node_id=leaf)
+
+    def _load_checkpoint(
+        self, tx: SessionTransaction, ref: BlobRef | None
+    ) -> HydratedCheckpoint | None:
+        if ref is None:
+            return None
+        checkpoint = tx.checkpoints.find(self.session_id, ref)
+        if checkpoint is None:
+            raise CorruptRecordError(
+                record_kind="checkpoint manifest",
+                key=ref,
+                reason="the head needs it, and it is missing",
+            )
+        return checkpoint
+
+    def load_node(self, node_id: str) -> SessionNode | None:
+        """
+        Return one node; None if there is none, or only its tombstone.
+
+        Raises:
+            CorruptRecordError: The node is damaged.
+        """
+        require_text("node_id", node_id)
+        return self._read(lambda tx: tx.graph.find_live(self.session_id, node_id))
+
+    def load_session_head_meta(self) -> SessionHeadMeta | None:
+        """
+        Return the head without its graph, by reading one row: the cheapest
+        way to learn whether the session moved. None before the first commit.
+
+        Raises:
+            CorruptRecordError: The head is damaged.
+            RecordVersionError: It is of another record version.
+        """
+
+        def operation(tx: SessionTransaction) -> SessionHeadMeta | None:
+            head = tx.heads.find(self.session_id)
+            return None if head is None else head.meta()
+
+        return self._read(operation)
+
+    def commit_runtime_state(self, commit: RuntimeCommit) -> RuntimeCommitResult:
+        """
+        Land a turn: all of the commit, or nothing.
+
+        A stamped commit may be sent again and again: once it has landed,
+        sending it returns the stored result and changes nothing but the
+        release of a lease it carries. An unstamped one lands each time.
+
+        Returns:
+            The new head revision (the first is 1), and its checkpoint.
+
+        Raises:
+            InvalidArgumentError: It holds what cannot be stored, or its
+                nodes form a cycle.
+            SessionBindingMismatchError: It is another session's.
+            TurnCommitConflictError: Its turn has landed with other content.
+            SessionExecutionLeaseExpiredError: Its fence does not prove the
+                execution lease now.
+            HeadRevisionConflictError: The head moved; re-read and decide.
+            QueuedWorkClaimExpiredError, TurnInputClaimExpiredError: A claim
+                it completes does not own exactly the named rows any more.
+            UnknownBlobError: A ref given without its value is not stored.
+            UnknownNodeError, DuplicateNodeError: Its graph delta does not
+                fit the stored graph.
+            AttachmentNotFoundError: An attachment was not announced, or is
+                being reclaimed; put it again.
+            StoreBusyError: The lock was not had; retry unchanged.
+            BackendError, CorruptRecordError, RecordVersionError,
+            SessionDeletedError, StoreClosedError, ReadOnlyStoreError: As for
+                every write.
+        """
+        prepared = prepare_commit(commit, bound_session_id=self.session_id)
+        blobs = commit.checkpoint.encoded.blobs
+        ready = self._compressed(blobs)
+        result = self._write(lambda tx: self._apply(tx, prepared, ready))
+        self._recent_refs = frozenset(blob.ref for blob in blobs)
+        self._collect_when_due(result.head_revision)
+        return result
+
+    def _apply(
+        self,
+        tx: SessionTransaction,
+        prepared: PreparedCommit,
+        ready: Mapping[BlobRef, StoredBlob],
+    ) -> RuntimeCommitResult:
+        commit, stamp = prepared.commit, prepared.commit.turn_commit
+        head = tx.heads.find(self.session_id)
+        stored = (
+            None
+            if stamp is None
+            else tx.turn_commits.find(self.session_id, stamp.turn_id)
+        )
+        replayed = find_replay(commit, stored)
+        lease = tx.execution_leases.find(self.session_id)
+        if replayed is not None:
+            self._release(tx, lease, commit.release_session_execution_lease)
+            return replayed
+        revision = 0 if head is None else head.head_revision
+        check_admission(commit, lease, head_revision=revision, now_ms=tx.now_ms)
+        self._settle_claims(tx, commit)
+        encoded = commit.checkpoint.encoded
+        self._store_blobs(tx, encoded.blobs, ready, encoded.kept_refs)
+        tx.usage.book(self.session_id, prepared.usage_deltas)
+        plan = self._write_graph(tx, prepared, head)
+        tx.heads.put(
+            StoredHead(
+                session_id=self.session_id,
+                head_revision=revision + 1,
+                config_json=prepared.config_json,
+                agent_frames_json=prepared.agent_frames_json,
+                current_agent_frame_id=commit.current_agent_frame_id,
+                checkpoint_ref=encoded.checkpoint_ref,
+                leaf_node_id=plan.leaf_node_id,
+                graph_node_count=plan.live_node_count,
+                live_node_count=plan.live_node_count,
+                user_message_count=plan.user_message_count,
+            )
+        )
+        if ended := ended_turn_ids(commit):
+            tx.turn_inputs.defer_turns(self.session_id, ended)
+        stamp_attachments(tx, commit.committed_attachment_ids)
+        result = RuntimeCommitResult(
+            head_revision=revision + 1,
+            checkpoint_ref=encoded.checkpoint_ref,
+            manifest=encoded.manifest,
+        )
+        if stamp is not None:
+            tx.turn_commits.add(self.session_id, stamp, result, now_ms=tx.now_ms)
+        self._release(tx, lease, commit.release_session_execution_lease)
+        return result
+
+    def _settle_claims(self, tx: SessionTransaction, commit: RuntimeCommit) -> None:
+        # Completing is the check: what a claim turns out to have owned must
+        # be what the commit names, or everything is undone.
+        for work in commit.completed_queue_claims:
+            owned = tx.queued_work.complete(
+                work.session_id, work.claim_id, work.lease_token
+            )
+            if not self._is_settled(work.session_id, owned, work.batch_ids):
+                raise QueuedWorkClaimExpiredError(
+                    session_id=work.session_id, claim_id=work.claim_id
+                )
+        for inputs in commit.completed_turn_input_claims:
+            owned = tx.turn_inputs.complete(
+                inputs.session_id, inputs.claim_id, inputs.lease_token
+            )
+            if not self._is_settled(inputs.session_id, owned, inputs.input_ids):
+                raise TurnInputClaimExpiredError(
+                    session_id=inputs.session_id, claim_id=inputs.claim_id
+                )
+
+    def _is_settled(
+        self, session_id: str, owned: frozenset[str], named: Sequence[str]
+    ) -> bool:
+        return (
+            session_id == self.session_id
+            and bool(owned)
+            and sorted(owned) == sorted(named)
+        )
+
+    def _write_graph(
+        self, tx: SessionTransaction, prepared: PreparedCommit, head: StoredHead | None
+    ) -> GraphPlan:
+        delta = prepared.commit.graph
+        node_ids = referenced_node_ids(delta, prepared.nodes)
+        lookup = (
+            tx.graph.list_for_commit(self.session_id, node_ids) if node_ids else None
+        )
+        plan = plan_graph(
+            delta,
+            prepared.nodes,
+            {} if lookup is None else lookup.nodes,
+            leaf_node_id=None if head is None else head.leaf_node_id,
+            live_node_count=0 if head is None else head.live_node_count,
+            user_message_count=0 if head is None else head.user_message_count,
+        )
+        if plan.replaces_all:
+            tx.graph.remove_all(self.session_id)
+        tx.graph.add(
+            self.session_id,
+            plan.inserted,
+            after_seq=0 if lookup is None else lookup.last_seq,
+        )
+        if plan.revived_node_ids:
+            tx.graph.revive(self.session_id, plan.revived_node_ids)
+        return plan
+
+    def _release(
+        self,
+        tx: SessionTransaction,
+        lease: LeaseRow | None,
+        completion: SessionExecutionLeaseCompletion | None,
+    ) -> None:
+        if completion is not None and lease is not None and holds(lease, completion):
+            tx.execution_leases.put(
+                self.session_id, LeaseRow(fencing_token=lease.fencing_token)
+            )
+
+    def _collect_when_due(self, head_revision: int) -> None:
+        every = self._options.gc_policy.auto_run_every_commits
+        if not every or head_revision % every:
+            return
+        try:
+            self._write(collect_unreachable)
+        except LashStoreError:
+            # The turn has landed; its caller must not take it for lost.
+            _log.exception("automatic garbage collection failed")
+
+    def save_session_meta(self, meta: SessionMeta) -> None:
+        """
+        Save the session's metadata in place of any other. Safe to retry.
+
+        Raises:
+            InvalidArgumentError: It holds what cannot be stored.
+            SessionBindingMismatchError: It is another session's.
+        """
+        meta_json = check_meta(meta)
+        self._refuse_other_session(meta.session_id)
+        self._write(lambda tx: tx.session_meta.put(self.session_id, meta_json))
+
+    def _seed_session_meta(self, meta: SessionMeta) -> None:
+        meta_json = check_meta(meta)
+        self._write(lambda tx: tx.session_meta.add(self.session_id, meta_json))
+
+    def load_session_meta(self) -> SessionMeta | None:
+        """
+        Return the session's metadata; None if none was saved.
+
+        Raises:
+            CorruptRecordError: It is damaged.
+        """
+        return self._read(lambda tx: tx.session_meta.find(self.session_id))
+
+    def load_picker_info(self) -> SessionPickerInfo | None:
+        """
+        Return the session's line in a list, without reading its graph: the
+        counts are kept, and the first user message is found by an index.
+        None if no metadata was saved.
+
+        Raises:
+            CorruptRecordError: The metadata, the head or that node is damaged.
+        """
+        return self._read(self._picker_info)
+
+    def _picker_info(self, tx: SessionTransaction) -> SessionPickerInfo | None:
+        meta = tx.session_meta.find(self.session_id)
+        if meta is None:
+            return None
+        head = tx.heads.find(self.session_id)
+        first = tx.graph.first_user_message(self.session_id)
+        return SessionPickerInfo(
+            session_id=self.session_id,
+            cwd=meta.cwd,
+            relation=meta.relation,
+            first_user_message="" if first is None else message_text(first),
+            user_message_count=0 if head is None else head.user_message_count,
+        )
+
+    def load_usage_deltas(self) -> tuple[TokenLedgerEntry, ...]:
+        """
+        Return every usage delta ever booked, unmerged, in order.
+
+        Raises:
+            CorruptRecordError: A row is damaged.
+        """
+        return self._read(lambda tx: tx.usage.list_deltas(self.session_id))
+
+    def append_usage_deltas(self, entries: Iterable[TokenLedgerEntry]) -> None:
+        """
+        Book usage outside a commit. Not idempotent: a retry books again.
+
+        Raises:
+            InvalidArgumentError: A counter or a sum is out of range.
+        """
+        deltas = check_usage(entries)
+        self._write(lambda tx: tx.usage.book(self.session_id, deltas))
+
+    def copy_head_from(self, source: "CommitStore") -> RuntimeCommitResult | None:
+        """
+        Take over another session's head: its revision, graph, checkpoint
+        with all blobs, and usage, read at one instant and written in one
+        transaction.
+
+        Returns:
+            The head's result; None if the source has no head, and then
+            nothing was written.
+
+        Raises:
+            HeadRevisionConflictError: This session has a head.
+            InvalidArgumentError: The source is this very session.
+            CorruptRecordError: The source is damaged.
+        """
+        require_record("the source", source, CommitStore)
+        if source is self:
+            msg = "a session cannot take over its own head"
+            raise InvalidArgumentError(msg)
+        copy = source._read(read_copy)  # noqa: SLF001, the same class
+        if copy is None:
+            return None
+        return self._write(lambda tx: write_copy(tx, copy))
+
+
+def stamp_attachments(tx: SessionTransaction, attachment_ids: Iterable[str]) -> None:
+    """
+    Mark attachments as committed.
+
+    Raises:
+        AttachmentNotFoundError: One is unknown or about to be removed.
+    """
+    wanted = list(dict.fromkeys(attachment_ids))
+    if not wanted:
+        return
+    stamped = tx.attachments.commit(tx.session_id, wanted, now_ms=tx.now_ms)
+    for attachment_id in wanted:
+        if attachment_id not in stamped:
+            raise AttachmentNotFoundError(attachment_id=attachment_id)

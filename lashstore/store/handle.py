@@ -1,0 +1,212 @@
+"""
+A handle on one session: binding, closing, and one transaction a method.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+import sqlalchemy as sa
+
+from lashstore.clock import Clock
+from lashstore.engines import Database, DatabaseGoneError, Source
+from lashstore.errors import (
+    InvalidArgumentError,
+    SessionBindingMismatchError,
+    SessionDeletedError,
+    SessionExecutionLeaseExpiredError,
+    StoreClosedError,
+)
+from lashstore.model.leases import (
+    SessionExecutionLeaseFence,
+    is_valid_fence,
+)
+from lashstore.model.options import DurabilityTier, StoreOptions
+from lashstore.model.record import require_record, require_text
+from lashstore.repos.sessions import SessionIdentity, SessionRepository
+
+from .transaction import SessionTransaction
+
+T = TypeVar("T")
+
+
+def sqlite_path(target: str | Path) -> Path:
+    """
+    Return a target as a path.
+
+    Raises:
+        InvalidArgumentError: It is an address of another engine.
+    """
+    if isinstance(target, str) and "://" in target:
+        msg = f"{target!r} is no path, and this lashstore opens SQLite files only"
+        raise InvalidArgumentError(msg)
+    return Path(require_text("the path", str(target))).absolute()
+
+
+def bind(database: Database, session_id: str) -> SessionIdentity:
+    """
+    Make *database* the session's, unless it is some session's already.
+
+    Raises:
+        SessionBindingMismatchError: It is another session's.
+    """
+    found = find_identity(database)
+    if found is None:
+        found = database.write(lambda c: _bind_first(c, session_id))
+    if found.session_id != session_id:
+        raise SessionBindingMismatchError(
+            bound_session_id=found.session_id, attempted_session_id=session_id
+        )
+    return found
+
+
+def find_identity(database: Database) -> SessionIdentity | None:
+    """
+    Return whose database this is; None if it is nobody's yet.
+    """
+    return database.read(lambda c: SessionRepository(c).find_any())
+
+
+def _bind_first(connection: sa.Connection, session_id: str) -> SessionIdentity:
+    repository = SessionRepository(connection)
+    found = repository.find_any()
+    if found is None:
+        found = SessionIdentity(
+            session_id=session_id, incarnation=secrets.token_hex(16)
+        )
+        repository.add(found)
+    return found
+
+
+class StoreHandle:
+    """
+    What every part of `Store` is built on.
+    """
+
+    session_id: str
+    durability_tier: DurabilityTier
+
+    def __init__(
+        self,
+        source: Source,
+        database: Database,
+        identity: SessionIdentity,
+        *,
+        options: StoreOptions,
+        clock: Clock,
+        siblings: Callable[[], Iterator[Self]] = lambda: iter(()),
+    ) -> None:
+        self.session_id = identity.session_id
+        self.durability_tier = (
+            DurabilityTier.INLINE if database.is_memory else DurabilityTier.DURABLE
+        )
+        self._source = source
+        self._identity = identity
+        self._options = options
+        self._clock = clock
+        # The factory's other sessions, which may share bytes outside.
+        self._siblings = siblings
+        # The database the identity was last checked on: a cache may have
+        # closed it since, and the file behind a new one may be another's.
+        self._checked_database: Database | None = database
+        self._is_closed = False
+        self._thread = threading.local()
+
+    def close(self) -> None:
+        """
+        Close the store; may be called twice.
+
+        Any other use afterwards raises `StoreClosedError`.
+        """
+        self._is_closed = True
+        self._checked_database = None
+        self._source.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[SessionTransaction]:
+        """
+        Put several repository calls into one write transaction.
+
+        It commits when the context ends, and any exception undoes it. Other
+        writers wait; a writing method of this store called inside by the
+        same thread is refused, since it would wait for itself. Reading
+        methods see the state before the transaction on a file, and the
+        transaction's own writes in memory.
+
+        Raises:
+            InvalidArgumentError: This thread is inside one already.
+            StoreBusyError: The lock was not had in time; retry unchanged.
+            SessionDeletedError: The session was deleted.
+            StoreClosedError: The store is closed.
+            ReadOnlyStoreError: It was opened read-only.
+            BackendError: The database failed.
+        """
+        self._refuse_nested()
+        with self._database() as database, database.write_transaction() as connection:
+            self._thread.is_writing = True
+            try:
+                yield self._transaction_over(connection)
+            finally:
+                self._thread.is_writing = False
+
+    def _read(self, operation: Callable[[SessionTransaction], T]) -> T:
+        with self._database() as database:
+            return database.read(lambda c: operation(self._transaction_over(c)))
+
+    def _write(self, operation: Callable[[SessionTransaction], T]) -> T:
+        self._refuse_nested()
+        with self._database() as database:
+            return database.write(lambda c: operation(self._transaction_over(c)))
+
+    def _transaction_over(self, connection: sa.Connection) -> SessionTransaction:
+        return SessionTransaction(connection, self.session_id, self._clock)
+
+    def _refuse_nested(self) -> None:
+        if getattr(self._thread, "is_writing", False):
+            msg = (
+                "this thread is inside store.transaction(): use the "
+                "transaction's repositories, or call the method after it"
+            )
+            raise InvalidArgumentError(msg)
+
+    @contextmanager
+    def _database(self) -> Iterator[Database]:
+        if self._is_closed:
+            raise StoreClosedError
+        try:
+            with self._source.pinned() as database:
+                if database is not self._checked_database:
+                    self._check_identity(database)
+                yield database
+        except DatabaseGoneError:
+            raise SessionDeletedError(session_id=self.session_id) from None
+
+    def _check_identity(self, database: Database) -> None:
+        found = database.read(lambda c: SessionRepository(c).find(self.session_id))
+        if found != self._identity:
+            raise SessionDeletedError(session_id=self.session_id)
+        self._checked_database = database
+
+    def _require_fence(
+        self, tx: SessionTransaction, fence: SessionExecutionLeaseFence
+    ) -> None:
+        row = tx.execution_leases.find(self.session_id)
+        if not is_valid_fence(row, fence, session_id=self.session_id, now_ms=tx.now_ms):
+            raise SessionExecutionLeaseExpiredError(session_id=self.session_id)
+
+    def _refuse_other_session(self, session_id: str) -> None:
+        if session_id != self.session_id:
+            raise SessionBindingMismatchError(
+                bound_session_id=self.session_id, attempted_session_id=session_id
+            )
+
+
+def check_fence(fence: SessionExecutionLeaseFence) -> None:
+    """
+    Raises:
+        InvalidArgumentError: It is no fence.
+    """
+    require_record("the fence", fence, SessionExecutionLeaseFence)

@@ -1,0 +1,430 @@
+"""
+Pending turn inputs of a session.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from lashstore.errors import (
+    InvalidArgumentError,
+    SourceKeyConflictError,
+    TurnInputClaimExpiredError,
+)
+from lashstore.model.claims import grant, is_claimable, new_token
+from lashstore.model.leases import (
+    LeaseOwnerIdentity,
+    SessionExecutionLeaseFence,
+    check_owner,
+    is_live,
+)
+from lashstore.model.record import (
+    deadline_ms,
+    require_counter,
+    require_record,
+    require_text,
+)
+from lashstore.model.turn_inputs import (
+    ActiveTurnMode,
+    CancelOutcome,
+    CancelResult,
+    CancelTarget,
+    CheckpointKind,
+    InputCancelled,
+    InputIdTarget,
+    InputNotFound,
+    NextTurnMode,
+    PendingTurnInput,
+    PendingTurnInputDraft,
+    SourceKeyTarget,
+    TurnInputClaim,
+    check_input_draft,
+    check_target,
+    claimed_state,
+    decide_cancel,
+)
+from lashstore.repos.turn_inputs import InputRow, input_from_row
+
+from .handle import StoreHandle, check_fence
+from .queue import require_reached
+from .transaction import SessionTransaction
+
+
+class TurnInputStore(StoreHandle):
+    """
+    The part of `Store` that keeps what users say until a turn uses it.
+    """
+
+    def enqueue_pending_turn_input(
+        self, draft: PendingTurnInputDraft
+    ) -> PendingTurnInput:
+        """
+        Append an input for the running turn or the next one. No lease is
+        needed.
+
+        Returns:
+            The stored input. A source key that was used before, with the
+            same ingress and input, returns the stored input in whatever
+            state it is now: so a draft with a source key is safe to retry.
+
+        Raises:
+            SourceKeyConflictError: The key was used with other content.
+            InvalidArgumentError: The draft holds what cannot be stored, or
+                its `input_id` is taken.
+            StoreBusyError, BackendError, SessionDeletedError,
+            StoreClosedError, ReadOnlyStoreError: As for every write.
+        """
+        ingress_json, input_json = check_input_draft(draft)
+        input_id = f"ti:{new_token()}" if draft.input_id is None else draft.input_id
+
+        def operation(tx: SessionTransaction) -> PendingTurnInput:
+            known = self._find_submitted(tx, draft, ingress_json, input_json)
+            if known is not None:
+                return known
+            return tx.turn_inputs.add(
+                self.session_id,
+                input_id,
+                draft,
+                ingress_json=ingress_json,
+                input_json=input_json,
+                enqueue_seq=tx.sessions.next_admission_seq(self.session_id),
+                now_ms=tx.now_ms,
+            )
+
+        return self._write(operation)
+
+    def _find_submitted(
+        self,
+        tx: SessionTransaction,
+        draft: PendingTurnInputDraft,
+        ingress_json: str,
+        input_json: str,
+    ) -> PendingTurnInput | None:
+        if draft.source_key is not None:
+            found = tx.turn_inputs.find(
+                self.session_id, SourceKeyTarget(source_key=draft.source_key)
+            )
+            if found is not None:
+                row = input_from_row(self.session_id, found)
+                if (row.submitted_ingress_json, row.input_json) != (
+                    ingress_json,
+                    input_json,
+                ):
+                    raise SourceKeyConflictError(
+                        session_id=self.session_id,
+                        source_key=draft.source_key,
+                        existing_input_id=row.pending.input_id,
+                    )
+                return row.pending
+        if draft.input_id is not None and tx.turn_inputs.find(
+            self.session_id, InputIdTarget(input_id=draft.input_id)
+        ):
+            msg = f"input id {draft.input_id!r} is taken: choose another one"
+            raise InvalidArgumentError(msg)
+        return None
+
+    def list_pending_turn_inputs(self) -> tuple[PendingTurnInput, ...]:
+        """
+        Return the inputs that wait for a turn and that no live claim has, in
+        admission order; an accepted one whose claim expired is among them.
+
+        Raises:
+            CorruptRecordError: An input is damaged.
+        """
+        return self._read(
+            lambda tx: tx.turn_inputs.list_open(self.session_id, now_ms=tx.now_ms)
+        )
+
+    def cancel_pending_turn_input(self, target: CancelTarget) -> CancelOutcome:
+        """
+        Cancel one input; see `cancel_pending_turn_inputs`.
+        """
+        return self.cancel_pending_turn_inputs((target,))[0].outcome
+
+    def cancel_pending_turn_inputs(
+        self, targets: Sequence[CancelTarget]
+    ) -> tuple[CancelResult, ...]:
+        """
+        Cancel inputs by id or source key, all at one instant.
+
+        Returns:
+            What became of each target, in the given order; a target named
+            twice is already cancelled the second time. Safe to retry.
+
+        Raises:
+            CorruptRecordError: An input is damaged; all the same it and the
+                others are cancelled.
+        """
+        wanted = tuple(map(check_target, targets))
+
+        def operation(tx: SessionTransaction) -> list[Any]:
+            rows = [tx.turn_inputs.find(self.session_id, target) for target in wanted]
+            self._cancel(tx, rows)
+            return [(tx.now_ms, row) for row in rows]
+
+        seen: set[str] = set()
+        return tuple(
+            CancelResult(target=target, outcome=self._outcome(row, now_ms, seen))
+            for target, (now_ms, row) in zip(
+                wanted, self._write(operation), strict=True
+            )
+        )
+
+    def cancel_pending_turn_input_suffix(
+        self, anchor: CancelTarget
+    ) -> tuple[CancelOutcome, ...] | None:
+        """
+        Cancel an input and everything admitted after it, at one instant.
+
+        Returns:
+            What became of each input from the anchor on, in admission order,
+            ended and claimed ones included; None if there is no such anchor.
+            Safe to retry.
+
+        Raises:
+            CorruptRecordError: As `cancel_pending_turn_inputs`.
+        """
+        check_target(anchor)
+
+        def operation(tx: SessionTransaction) -> tuple[int, list[Any]] | None:
+            found = tx.turn_inputs.find(self.session_id, anchor)
+            if found is None:
+                return None
+            rows = tx.turn_inputs.list_from(self.session_id, found.enqueue_seq)
+            self._cancel(tx, rows)
+            return tx.now_ms, rows
+
+        done = self._write(operation)
+        if done is None:
+            return None
+        now_ms, rows = done
+        return tuple(self._outcome(row, now_ms, set()) for row in rows)
+
+    def _cancel(self, tx: SessionTransaction, rows: Iterable[Any]) -> None:
+        # Decided on the bare columns: a damaged input can be cancelled too,
+        # and is complained of once the others are cancelled.
+        ids = [row.input_id for row in rows if _is_cancellable(row, tx.now_ms)]
+        if ids:
+            tx.turn_inputs.cancel(self.session_id, list(dict.fromkeys(ids)))
+
+    def _outcome(self, row: Any, now_ms: int, seen: set[str]) -> CancelOutcome:
+        if row is None:
+            return InputNotFound()
+        stored = input_from_row(self.session_id, row)
+        outcome = decide_cancel(
+            stored.pending,
+            stored.diagnostics(),
+            is_claimed=stored.hold is not None
+            and is_live(stored.hold.expires_at_ms, now_ms),
+        )
+        if not isinstance(outcome, InputCancelled):
+            return outcome
+        input_id = outcome.input.input_id
+        if input_id in seen:
+            return decide_cancel(outcome.input, None, is_claimed=False)
+        seen.add(input_id)
+        return outcome
+
+    def claim_active_turn_inputs(
+        self,
+        fence: SessionExecutionLeaseFence,
+        owner: LeaseOwnerIdentity,
+        turn_id: str,
+        checkpoint: CheckpointKind,
+        lease_ttl_ms: int,
+        max_inputs: int,
+    ) -> TurnInputClaim | None:
+        """
+        Accept inputs into a running turn at one of its checkpoints.
+
+        Taken are the inputs for this turn whose boundary the checkpoint
+        reaches, in admission order: pending ones, and accepted ones whose
+        claim expired or whose holder is provably dead.
+
+        Returns:
+            The claim; None if there is none to take, or *max_inputs* is 0,
+            which checks nothing.
+
+        Raises:
+            SessionExecutionLeaseExpiredError: The fence does not prove the
+                session's lease now.
+        """
+        require_text("turn_id", turn_id)
+        require_record("the checkpoint", checkpoint, CheckpointKind)
+        mode = ActiveTurnMode(turn_id=turn_id, checkpoint=checkpoint)
+        return self._claim_inputs(fence, owner, mode, lease_ttl_ms, max_inputs)
+
+    def claim_next_turn_inputs(
+        self,
+        fence: SessionExecutionLeaseFence,
+        owner: LeaseOwnerIdentity,
+        lease_ttl_ms: int,
+        max_inputs: int,
+    ) -> TurnInputClaim | None:
+        """
+        Claim the inputs that wait for the next turn, in admission order.
+
+        Returns:
+            The claim; None if there is none to take, or *max_inputs* is 0,
+            which checks nothing.
+
+        Raises:
+            SessionExecutionLeaseExpiredError: The fence does not prove the
+                session's lease now.
+        """
+        return self._claim_inputs(
+            fence, owner, NextTurnMode(), lease_ttl_ms, max_inputs
+        )
+
+    def _claim_inputs(
+        self,
+        fence: SessionExecutionLeaseFence,
+        owner: LeaseOwnerIdentity,
+        mode: ActiveTurnMode | NextTurnMode,
+        ttl_ms: int,
+        max_inputs: int,
+    ) -> TurnInputClaim | None:
+        check_fence(fence)
+        check_owner(owner)
+        require_counter("lease_ttl_ms", ttl_ms)
+        require_counter("max_inputs", max_inputs)
+        if max_inputs == 0:
+            return None
+
+        def operation(tx: SessionTransaction) -> TurnInputClaim | None:
+            self._require_fence(tx, fence)
+            rows = tx.turn_inputs.candidates(
+                self.session_id, owner, mode, now_ms=tx.now_ms, wanted=max_inputs
+            )
+            claimable = (
+                row for row in rows if is_claimable(row.hold, owner, tx.now_ms)
+            )
+            selected = list(islice(claimable, max_inputs))
+            if not selected:
+                return None
+            return self._grant_inputs(tx, owner, mode, ttl_ms, selected)
+
+        return self._write(operation)
+
+    def _grant_inputs(
+        self,
+        tx: SessionTransaction,
+        owner: LeaseOwnerIdentity,
+        mode: ActiveTurnMode | NextTurnMode,
+        ttl_ms: int,
+        selected: Sequence[InputRow],
+    ) -> TurnInputClaim:
+        head = selected[0]
+        granted = grant(
+            "tic",
+            owner,
+            head_seq=head.pending.enqueue_seq,
+            now_ms=tx.now_ms,
+            ttl_ms=ttl_ms,
+        )
+        ids = [row.pending.input_id for row in selected]
+        require_reached(tx.turn_inputs.grant(self.session_id, granted, mode, ids), ids)
+        state = claimed_state(mode)
+        return TurnInputClaim(
+            session_id=self.session_id,
+            claim_id=granted.claim_id,
+            owner=owner,
+            lease_token=granted.token,
+            fencing_token=head.fencing_token + 1,
+            claimed_at_ms=granted.claimed_at_ms,
+            expires_at_ms=granted.expires_at_ms,
+            mode=mode,
+            inputs=tuple(
+                msgspec.structs.replace(row.pending, state=state) for row in selected
+            ),
+        )
+
+    def renew_turn_input_claim(
+        self, claim: TurnInputClaim, lease_ttl_ms: int
+    ) -> TurnInputClaim:
+        """
+        Extend a claim that is still live and whole; it is never shortened.
+
+        Raises:
+            TurnInputClaimExpiredError: It expired, lost an input, or is
+                another session's; nothing was extended.
+        """
+        require_record("the claim", claim, TurnInputClaim)
+        require_counter("lease_ttl_ms", lease_ttl_ms)
+        expired = TurnInputClaimExpiredError(
+            session_id=claim.session_id, claim_id=claim.claim_id
+        )
+        if claim.session_id != self.session_id:
+            raise expired
+
+        def operation(tx: SessionTransaction) -> TurnInputClaim:
+            renewed = tx.turn_inputs.renew_claim(
+                self.session_id,
+                claim.claim_id,
+                claim.lease_token,
+                now_ms=tx.now_ms,
+                expires_at_ms=deadline_ms(tx.now_ms, lease_ttl_ms),
+            )
+            if not renewed.keys or renewed.keys != {
+                claimed.input_id for claimed in claim.inputs
+            }:
+                raise expired
+            return msgspec.structs.replace(claim, expires_at_ms=renewed.expires_at_ms)
+
+        return self._write(operation)
+
+    def abandon_turn_input_claim(self, claim: TurnInputClaim) -> None:
+        """
+        Give a claim's inputs back to where they waited; nothing happens to
+        those it does not own any more. Safe to retry.
+
+        Raises:
+            SessionBindingMismatchError: It is another session's.
+        """
+        require_record("the claim", claim, TurnInputClaim)
+        self._refuse_other_session(claim.session_id)
+        self._write(
+            lambda tx: tx.turn_inputs.abandon_claim(
+                self.session_id, claim.claim_id, claim.lease_token
+            )
+        )
+
+    def redefer_orphaned_turn_inputs(
+        self,
+        fence: SessionExecutionLeaseFence,
+        *,
+        live_turn_ids: Iterable[str] = (),
+    ) -> tuple[PendingTurnInput, ...]:
+        """
+        Move the inputs of dead turns to the next one: what a host does when
+        it takes a session over.
+
+        Args:
+            live_turn_ids: Turns that still run; all others are dead. A live
+                claim on an input of a dead turn ends.
+
+        Returns:
+            The moved inputs, in admission order. Safe to retry.
+
+        Raises:
+            SessionExecutionLeaseExpiredError: The fence does not prove the
+                session's lease now.
+        """
+        check_fence(fence)
+        live = [require_text("a turn id", turn_id) for turn_id in live_turn_ids]
+
+        def operation(tx: SessionTransaction) -> tuple[PendingTurnInput, ...]:
+            self._require_fence(tx, fence)
+            return tx.turn_inputs.defer_orphaned(self.session_id, live)
+
+        return self._write(operation)
+
+
+def _is_cancellable(row: Any, now_ms: int) -> bool:
+    return (
+        row is not None
+        and row.state not in ("cancelled", "completed")
+        and (row.claim_expires_at_ms is None or row.claim_expires_at_ms <= now_ms)
+    )

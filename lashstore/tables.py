@@ -1,0 +1,497 @@
+"""
+The single schema: every table of every component, and nothing that behaves.
+
+Rules of the whole schema:
+
+* Every session table leads its primary key with `session_id`, so that one
+  PostgreSQL database holds all sessions by the same statements that serve a
+  file of one session.
+* Times are epoch milliseconds (`_ms`), sizes are bytes (`_bytes`), a state is
+  the text of its enum, JSON is compact text with sorted keys.
+* `checksum` covers a row's key and its content (`lashstore.codec.row_checksum`)
+  and is verified on every read. Lease and claim columns are not content.
+* Tables are STRICT on SQLite, constraints are named, and each index says
+  which method it serves.
+* `metadata.create_all(engine)` gives the whole schema, marked as ours and
+  stamped with each component's version.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from .model.blobs import ArtifactKind
+from .model.queue import DeliveryPolicy, QueuedWorkClass, SlotPolicy
+from .model.turn_inputs import CheckpointKind, TurnInputState
+from .model.usage import USAGE_COUNTERS
+
+# "lash" in ASCII, in the header of every SQLite file of ours; see
+# https://www.sqlite.org/pragma.html#pragma_application_id.
+APPLICATION_ID = 0x6C617368
+
+SESSION_COMPONENT = "session"
+SCHEMA_VERSIONS = {SESSION_COMPONENT: "1"}
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# STRICT tables spell their one integer type, of 64 bits, INTEGER.
+_INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _table(name: str, *parts: Any) -> sa.Table:
+    return sa.Table(name, metadata, *parts, sqlite_strict=True)
+
+
+def _text(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=null, primary_key=key)
+
+
+def _integer(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
+    return sa.Column(
+        name, _INTEGER, nullable=null, primary_key=key, autoincrement=False
+    )
+
+
+def _flag(name: str) -> sa.Column[Any]:
+    # An integer on both engines: STRICT tables know no boolean, and partial
+    # index predicates then read the same.
+    return sa.Column(name, _INTEGER, nullable=False)
+
+
+def _one_of(column: str, values: Iterable[str]) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def _counters(*columns: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(
+        " AND ".join(f"{column} >= 0" for column in columns), name="counters"
+    )
+
+
+def _claim_columns() -> tuple[Any, ...]:
+    # A claim is whole or absent: the token says which, and the fencing token
+    # outlives it. `claim_host_id` is the holder's host where its death can be
+    # proven there, so that a scan finds the claims worth a look at /proc.
+    return (
+        _text("claim_id", null=True),
+        _text("claim_token", null=True),
+        _text("claim_owner_json", null=True),
+        _text("claim_host_id", null=True),
+        _integer("claim_fencing_token"),
+        _integer("claimed_at_ms", null=True),
+        _integer("claim_expires_at_ms", null=True),
+        sa.CheckConstraint(
+            "(claim_id IS NULL) = (claim_token IS NULL)"
+            " AND (claim_id IS NULL) = (claim_owner_json IS NULL)"
+            " AND (claim_id IS NULL) = (claimed_at_ms IS NULL)"
+            " AND (claim_id IS NULL) = (claim_expires_at_ms IS NULL)"
+            " AND (claim_id IS NOT NULL OR claim_host_id IS NULL)",
+            name="claim_whole",
+        ),
+    )
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
+    predicate = sa.text(where)
+    return sa.Index(
+        name,
+        *columns,
+        unique=unique,
+        sqlite_where=predicate,
+        postgresql_where=predicate,
+    )
+
+
+# The version of each component whose tables this database has.
+schema_versions = _table(
+    "schema_versions",
+    _text("component", key=True),
+    _text("version"),
+)
+
+# One row per session, made when its store is first opened. It is what writers
+# of one session wait for on PostgreSQL.
+sessions = _table(
+    "sessions",
+    _text("session_id", key=True),
+    # Random, new each time an id is created afresh: tells an old handle that
+    # its session was deleted, even if another one has the name now.
+    _text("incarnation"),
+    # The last admission number given to a batch or a turn input; never
+    # reused, unlike a rowid.
+    _integer("admission_seq"),
+    _counters("admission_seq"),
+)
+
+# What a picker shows of a session; absent until somebody saves it.
+session_meta = _table(
+    "session_meta",
+    _text("session_id", key=True),
+    _text("meta_json"),
+    _integer("checksum"),
+)
+
+# The head: one row per session from its first commit on.
+session_heads = _table(
+    "session_heads",
+    _text("session_id", key=True),
+    _integer("schema_version"),
+    _integer("head_revision"),
+    _text("config_json"),
+    _text("agent_frames_json"),
+    _text("current_agent_frame_id"),
+    _text("checkpoint_ref", null=True),
+    _text("leaf_node_id", null=True),
+    # Live nodes as of the last commit: part of the head.
+    _integer("graph_node_count"),
+    # Live nodes and user messages now, tombstones since taken off: what a
+    # full read is checked against, and what a picker shows.
+    _integer("live_node_count"),
+    _integer("user_message_count"),
+    _integer("checksum"),
+    sa.CheckConstraint("head_revision > 0", name="revision_positive"),
+    _counters("graph_node_count", "live_node_count", "user_message_count"),
+)
+
+# One row per node ever appended and not vacuumed. The small columns stand
+# before the JSON, so that walking the parents reads no overflow page.
+session_nodes = _table(
+    "session_nodes",
+    _text("session_id", key=True),
+    _text("node_id", key=True),
+    # Insertion order.
+    _integer("seq"),
+    _text("parent_node_id", null=True),
+    _flag("is_tombstoned"),
+    _flag("is_user_message"),
+    _integer("checksum"),
+    _text("node_json"),
+    sa.CheckConstraint("is_tombstoned IN (0, 1)", name="is_tombstoned_flag"),
+    sa.CheckConstraint("is_user_message IN (0, 1)", name="is_user_message_flag"),
+    # list_live: the full graph in insertion order; next_seq.
+    sa.Index("ix_session_nodes_seq", "session_id", "seq", unique=True),
+    # first_user_message: the picker's line.
+    _partial(
+        "ix_session_nodes_user_messages",
+        "session_id",
+        "seq",
+        where="is_user_message = 1 AND is_tombstoned = 0",
+    ),
+    # remove_tombstoned (vacuum).
+    _partial(
+        "ix_session_nodes_tombstoned",
+        "session_id",
+        "node_id",
+        where="is_tombstoned = 1",
+    ),
+    # remove_tombstoned: does a live node still name this parent?
+    _partial(
+        "ix_session_nodes_live_parents",
+        "session_id",
+        "parent_node_id",
+        where="is_tombstoned = 0",
+    ),
+)
+
+# One row per content: the key is the SHA-256 of what `content` decompresses
+# to, so the key is its own checksum.
+session_blobs = _table(
+    "session_blobs",
+    _text("session_id", key=True),
+    _text("blob_ref", key=True),
+    _text("kind"),
+    _text("compression"),
+    _integer("raw_bytes"),
+    # The blob this one is stored as a difference to; NULL: stored whole.
+    _text("base_ref", null=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    _one_of("kind", ArtifactKind),
+    _one_of("compression", ("none", "zstd")),
+    _counters("raw_bytes"),
+    # remove_unreachable: is this blob some other's base?
+    _partial(
+        "ix_session_blobs_bases", "session_id", "base_ref", where="base_ref IS NOT NULL"
+    ),
+)
+
+# Names given to blobs; each is a root of garbage collection.
+session_artifacts = _table(
+    "session_artifacts",
+    _text("session_id", key=True),
+    _text("namespace", key=True),
+    _text("artifact_ref", key=True),
+    _text("blob_ref"),
+    _integer("checksum"),
+    _one_of("namespace", ("module", "artifact", "process_execution_env")),
+    # remove_unreachable: blobs that a name keeps.
+    sa.Index("ix_session_artifacts_blob_ref", "session_id", "blob_ref"),
+)
+
+# One row per usage delta, in the order they were booked.
+session_usage = _table(
+    "session_usage",
+    _text("session_id", key=True),
+    _integer("seq", key=True),
+    _text("source"),
+    _text("model"),
+    *(_integer(counter) for counter in USAGE_COUNTERS),
+    _integer("checksum"),
+    _counters(*USAGE_COUNTERS),
+)
+
+# The ledger: usage added up by source and model, so that reading it does not
+# cost a row per turn. `seq` orders by first appearance.
+session_usage_totals = _table(
+    "session_usage_totals",
+    _text("session_id", key=True),
+    _text("source", key=True),
+    _text("model", key=True),
+    _integer("seq"),
+    *(_integer(counter) for counter in USAGE_COUNTERS),
+    _integer("checksum"),
+    _counters(*USAGE_COUNTERS),
+    # list_totals: the ledger in order.
+    sa.Index("ix_session_usage_totals_seq", "session_id", "seq"),
+)
+
+# One row per stamped commit: what a replay of it answers.
+session_turn_commits = _table(
+    "session_turn_commits",
+    _text("session_id", key=True),
+    _text("turn_id", key=True),
+    _text("turn_commit_hash"),
+    _text("result_json"),
+    _integer("committed_at_ms"),
+    _integer("checksum"),
+)
+
+# One row per session that was ever leased. The row outlives the lease, so the
+# fencing token never goes back; `lease_token` NULL: nobody holds it.
+session_execution_leases = _table(
+    "session_execution_leases",
+    _text("session_id", key=True),
+    _integer("fencing_token"),
+    _text("lease_token", null=True),
+    _text("owner_json", null=True),
+    _integer("claimed_at_ms", null=True),
+    _integer("expires_at_ms", null=True),
+    _integer("checksum"),
+    sa.CheckConstraint("fencing_token > 0", name="fencing_token_positive"),
+    sa.CheckConstraint(
+        "(lease_token IS NULL) = (owner_json IS NULL)"
+        " AND (lease_token IS NULL) = (claimed_at_ms IS NULL)"
+        " AND (lease_token IS NULL) = (expires_at_ms IS NULL)",
+        name="lease_whole",
+    ),
+)
+
+# One row per batch that is neither completed nor cancelled.
+session_queued_batches = _table(
+    "session_queued_batches",
+    _text("session_id", key=True),
+    _text("batch_id", key=True),
+    _integer("enqueue_seq"),
+    _text("source_key", null=True),
+    _text("work_class"),
+    _text("delivery_policy"),
+    _text("slot_policy"),
+    _text("merge_key_json"),
+    _integer("available_at_ms"),
+    _integer("enqueued_at_ms"),
+    *_claim_columns(),
+    _integer("checksum"),
+    _text("payloads_json"),
+    _one_of("work_class", QueuedWorkClass),
+    _one_of("delivery_policy", DeliveryPolicy),
+    _one_of("slot_policy", SlotPolicy),
+    _counters("enqueue_seq", "available_at_ms", "claim_fencing_token"),
+    # list_all, list_candidates: the queue in order; the two columns behind
+    # let a scan pass batches that wait or are claimed without their rows.
+    sa.Index(
+        "ix_session_queued_batches_queue",
+        "session_id",
+        "enqueue_seq",
+        "available_at_ms",
+        "claim_expires_at_ms",
+        unique=True,
+    ),
+    # find_by_source_key: a replayed enqueue.
+    _partial(
+        "ix_session_queued_batches_source_key",
+        "session_id",
+        "source_key",
+        where="source_key IS NOT NULL",
+        unique=True,
+    ),
+    # complete, renew_claim, abandon_claim: the rows of one claim.
+    _partial(
+        "ix_session_queued_batches_claim",
+        "session_id",
+        "claim_id",
+        where="claim_id IS NOT NULL",
+    ),
+)
+
+# Predicates of partial indexes; a query is served by such an index only if it
+# repeats the predicate to the letter.
+OPEN_INPUTS = "state IN ('pending_active', 'deferred_next_turn', 'accepted')"
+DEFERRED_INPUTS = "state = 'deferred_next_turn'"
+TURN_INPUTS = "state IN ('pending_active', 'accepted')"
+TERMINAL_INPUTS = "state IN ('cancelled', 'completed')"
+
+# One row per turn input; terminal ones stay until vacuum as evidence.
+session_turn_inputs = _table(
+    "session_turn_inputs",
+    _text("session_id", key=True),
+    _text("input_id", key=True),
+    _integer("enqueue_seq"),
+    _text("source_key", null=True),
+    # What was submitted: a replayed submission is compared with it, however
+    # often the input was deferred since.
+    _text("submitted_ingress_json"),
+    _text("state"),
+    # The turn the input is for now; NULL: the next one.
+    _text("turn_id", null=True),
+    _text("min_boundary", null=True),
+    _integer("enqueued_at_ms"),
+    *_claim_columns(),
+    _integer("checksum"),
+    _text("input_json"),
+    _one_of("state", TurnInputState),
+    sa.CheckConstraint(
+        "min_boundary IS NULL OR min_boundary IN ("
+        + ", ".join(f"'{kind}'" for kind in CheckpointKind)
+        + ")",
+        name="min_boundary_known",
+    ),
+    sa.CheckConstraint(
+        "(turn_id IS NULL) = (min_boundary IS NULL)", name="ingress_whole"
+    ),
+    sa.CheckConstraint(
+        "(state <> 'pending_active' OR (turn_id IS NOT NULL AND claim_id IS NULL))"
+        " AND (state <> 'accepted' OR (turn_id IS NOT NULL AND claim_id IS NOT NULL))"
+        " AND (state <> 'deferred_next_turn' OR turn_id IS NULL)"
+        " AND (state NOT IN ('cancelled', 'completed') OR claim_id IS NULL)",
+        name="state_machine",
+    ),
+    _counters("enqueue_seq", "claim_fencing_token"),
+    # list_from: a suffix in order, terminal rows included.
+    sa.Index("ix_session_turn_inputs_seq", "session_id", "enqueue_seq", unique=True),
+    # list_open: what may still be used or cancelled, in order.
+    _partial(
+        "ix_session_turn_inputs_open",
+        "session_id",
+        "enqueue_seq",
+        "claim_expires_at_ms",
+        where=OPEN_INPUTS,
+    ),
+    # list_candidates, next turn: the deferred ones in order.
+    _partial(
+        "ix_session_turn_inputs_deferred",
+        "session_id",
+        "enqueue_seq",
+        "claim_expires_at_ms",
+        where=DEFERRED_INPUTS,
+    ),
+    # list_candidates, active turn; defer_turns, list_orphaned.
+    _partial(
+        "ix_session_turn_inputs_turn",
+        "session_id",
+        "turn_id",
+        "enqueue_seq",
+        where=TURN_INPUTS,
+    ),
+    # find_by_source_key: a replayed submission, a cancel.
+    _partial(
+        "ix_session_turn_inputs_source_key",
+        "session_id",
+        "source_key",
+        where="source_key IS NOT NULL",
+        unique=True,
+    ),
+    # complete, renew_claim, abandon_claim: the rows of one claim.
+    _partial(
+        "ix_session_turn_inputs_claim",
+        "session_id",
+        "claim_id",
+        where="claim_id IS NOT NULL",
+    ),
+    # remove_terminal (vacuum).
+    _partial(
+        "ix_session_turn_inputs_terminal",
+        "session_id",
+        "input_id",
+        where=TERMINAL_INPUTS,
+    ),
+)
+
+# One row per attachment this session announced: write-ahead of its bytes.
+session_attachments = _table(
+    "session_attachments",
+    _text("session_id", key=True),
+    _text("attachment_id", key=True),
+    _text("canonical_uri"),
+    _integer("intent_at_ms"),
+    # NULL until a commit stamps it; then the bytes are kept for good.
+    _integer("committed_at_ms", null=True),
+    # 1: a sweep is about to remove the bytes; a commit must not stamp it.
+    _flag("is_orphaned"),
+    _integer("checksum"),
+    sa.CheckConstraint("is_orphaned IN (0, 1)", name="is_orphaned_flag"),
+    sa.CheckConstraint(
+        "is_orphaned = 0 OR committed_at_ms IS NULL", name="orphan_uncommitted"
+    ),
+    # list_uncommitted: old intents, oldest first.
+    _partial(
+        "ix_session_attachments_uncommitted",
+        "session_id",
+        "intent_at_ms",
+        "attachment_id",
+        where="committed_at_ms IS NULL",
+    ),
+)
+
+SESSION_TABLES: tuple[sa.Table, ...] = (
+    sessions,
+    session_meta,
+    session_heads,
+    session_nodes,
+    session_blobs,
+    session_artifacts,
+    session_usage,
+    session_usage_totals,
+    session_turn_commits,
+    session_execution_leases,
+    session_queued_batches,
+    session_turn_inputs,
+    session_attachments,
+)
+
+COMPONENT_TABLES: dict[str, tuple[sa.Table, ...]] = {SESSION_COMPONENT: SESSION_TABLES}
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _stamp(
+    _target: sa.MetaData, connection: sa.Connection, *, tables: list[sa.Table], **_: Any
+) -> None:
+    # Fires once a create_all, with the tables that call made, so that a
+    # database made by it alone is ready to open.
+    if connection.dialect.name == "sqlite" and schema_versions in tables:
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    made = [
+        {"component": component, "version": SCHEMA_VERSIONS[component]}
+        for component, members in COMPONENT_TABLES.items()
+        if members[0] in tables
+    ]
+    if made:
+        connection.execute(sa.insert(schema_versions), made)
