@@ -12,6 +12,7 @@ wrote them anew.
 import contextlib
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -40,6 +41,8 @@ from .model.record import require_upper_bound
 from .store import Store
 
 _LOCK_TIMEOUT_MS = 15_000
+# No put takes an hour: what is older has been left behind.
+_STALE_NS = 3600 * 10**9
 
 
 class AttachmentStore(Protocol):
@@ -86,7 +89,7 @@ class FileAttachmentStore:
     Any number of processes may share the folder. Files have mode 0600 and
     are complete whenever they can be seen. Bytes on their way out stand in
     `<id>.aside` until every session has been asked; if the sweep dies there,
-    the next `get` or `put` brings them back.
+    `get` finds them there, and the next sweep decides.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -108,13 +111,10 @@ class FileAttachmentStore:
         payload = self._payload(ref.attachment_id)
         try:
             payload.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # A sweep that removes the same bytes has finished, or has yet to
-            # ask who wants them.
-            with folder_lock(payload.parent, _LOCK_TIMEOUT_MS):
-                if not payload.exists():
-                    _write_whole(payload, content)
-                described = encode_record(ref, "the metadata").encode()
-                _write_whole(payload.with_suffix(".json"), described)
+            if not payload.exists():
+                _write_whole(payload, content)
+            described = encode_record(ref, "the metadata").encode()
+            _write_whole(_sidecar(payload), described)
         except OSError as error:
             raise translate(error, payload) from error
         return ref
@@ -133,7 +133,7 @@ class FileAttachmentStore:
         payload = self._payload(attachment_id)
         try:
             content = _read_either(payload, _aside(payload))
-            described = _read_either(payload.with_suffix(".json"))
+            described = _read_either(_sidecar(payload), _aside(_sidecar(payload)))
         except OSError as error:
             raise translate(error, payload) from error
         if content is None:
@@ -162,8 +162,9 @@ class FileAttachmentStore:
             return
         payload = self._payload(attachment_id)
         try:
-            for path in (payload, _aside(payload), payload.with_suffix(".json")):
+            for path in (payload, _sidecar(payload)):
                 path.unlink(missing_ok=True)
+                _aside(path).unlink(missing_ok=True)
         except OSError as error:
             raise translate(error, payload) from error
 
@@ -189,28 +190,43 @@ class FileAttachmentStore:
             raise translate(error, payload) from error
 
     def _delete_aside(self, payload: Path, still_orphan: Callable[[], bool]) -> bool:
-        aside = _aside(payload)
-        if payload.exists():
-            payload.replace(aside)
+        # From here on only the files set aside are touched: whoever finds
+        # the others missing writes them anew, and those stay.
+        files = (payload, _sidecar(payload))
+        for path in files:
+            if path.exists():
+                path.replace(_aside(path))
         is_orphan = False
         try:
             is_orphan = still_orphan()
         finally:
-            if not is_orphan and aside.exists():
-                # Equal bytes, should somebody have written them meanwhile.
-                aside.replace(payload)
+            if not is_orphan:
+                for path in files:
+                    _put_back(path)
         if is_orphan:
-            aside.unlink(missing_ok=True)
-            if not payload.exists():
-                payload.with_suffix(".json").unlink(missing_ok=True)
+            for path in files:
+                _aside(path).unlink(missing_ok=True)
+        _remove_stale_temporaries(payload.parent)
         return is_orphan
 
     def _payload(self, attachment_id: str) -> Path:
         return self._root / "sha256" / attachment_id[:2] / attachment_id
 
 
-def _aside(payload: Path) -> Path:
-    return payload.with_suffix(".aside")
+def _sidecar(payload: Path) -> Path:
+    return payload.with_name(f"{payload.name}.json")
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.aside")
+
+
+def _put_back(path: Path) -> None:
+    # Linking refuses to replace what somebody wrote meanwhile.
+    aside = _aside(path)
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
+        path.hardlink_to(aside)
+    aside.unlink(missing_ok=True)
 
 
 def _read_either(*paths: Path) -> bytes | None:
@@ -240,6 +256,15 @@ def _write_whole(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _remove_stale_temporaries(folder: Path) -> None:
+    # Left by a put that was killed; its announcement brings a sweep here.
+    oldest = time.time_ns() - _STALE_NS
+    for path in folder.glob("*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime_ns < oldest:
+                path.unlink()
 
 
 def _damaged(attachment_id: str, reason: str) -> CorruptRecordError:

@@ -27,6 +27,7 @@ _packer = msgspec.msgpack.Encoder(order="sorted")
 _pack_fields = msgspec.msgpack.Encoder().encode
 _json_any = msgspec.json.Decoder().decode
 _unpack_any = msgspec.msgpack.Decoder().decode
+_TIMESTAMP = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff")
 _INFINITY = re.compile(rb"\xcb[\x7f\xff]\xf0\x00{6}")
 
 
@@ -43,7 +44,15 @@ def to_json(value: Any) -> str:
     Raises:
         InvalidArgumentError: The value holds what JSON cannot carry.
     """
-    return _encode(_json, msgspec.to_builtins(value), "value").decode()
+    encoded = _encode(_json, value, "the value")
+    kind = type(value) if isinstance(value, msgspec.Struct) else Any
+    try:
+        is_same = _decoder(kind).decode(encoded) == value
+    except msgspec.MsgspecError:
+        is_same = False
+    if not is_same:
+        check_plain(value, "the value", allow_bytes=True)
+    return encoded.decode()
 
 
 def from_json(type: type[T] | Any, text: str | bytes) -> T:  # noqa: A002
@@ -90,13 +99,13 @@ def encode_record(record: msgspec.Struct, what: str) -> str:
     Encode a record; its members that are free JSON are checked like values.
     """
     encoded = _encode(_json, record, what)
-    if _record_decoder(type(record)).decode(encoded) != record:
+    if _decoder(type(record)).decode(encoded) != record:
         check_plain(msgspec.structs.asdict(record), what)
     return encoded.decode()
 
 
 @functools.cache
-def _record_decoder(kind: type[Any]) -> Any:
+def _decoder(kind: Any) -> Any:
     return msgspec.json.Decoder(kind)
 
 
@@ -159,13 +168,12 @@ def decode_value(content: bytes, ref: str) -> Any:
         CorruptRecordError: *content* is not one MessagePack value.
     """
     try:
-        return msgpack.unpackb(
-            content,
-            raw=False,
-            strict_map_key=True,
-            timestamp=2,
-            ext_hook=_refuse_extension,
+        value = msgpack.unpackb(
+            content, raw=False, strict_map_key=True, ext_hook=_refuse_extension
         )
+        if _TIMESTAMP.search(content):
+            _refuse_timestamps(value)
+        return value  # noqa: TRY300, the checks belong to the decoding
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise CorruptRecordError(
             record_kind="typed blob",
@@ -177,6 +185,19 @@ def decode_value(content: bytes, ref: str) -> Any:
 def _refuse_extension(code: int, _data: bytes) -> Any:
     msg = f"extension type {code}"
     raise ValueError(msg)
+
+
+def _refuse_timestamps(value: Any) -> None:
+    # The one extension that is not given to the hook.
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, msgpack.Timestamp):
+            _refuse_extension(-1, b"")
 
 
 def _encode(encoder: Any, value: Any, what: str) -> bytes:

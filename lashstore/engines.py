@@ -63,6 +63,8 @@ _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _SIDECARS = ("-wal", "-shm", "-journal")
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+# A message of SQLite's that quotes damaged bytes fails to decode in sqlite3.
+_DRIVER_ERRORS = (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
 _READ_ATTEMPTS = 20
 _BEGIN = "lashstore_begin"
 
@@ -216,7 +218,7 @@ class Database:
             raise StoreClosedError
         try:
             yield
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+        except _DRIVER_ERRORS as error:
             if self._is_closed:
                 raise StoreClosedError from error
             if _code(error) == sqlite3.SQLITE_CANTOPEN:
@@ -259,7 +261,7 @@ class Database:
                     before = self._signature()
                     try:
                         answer = self._read_begun(self._immutable, operation)
-                    except (LashStoreError, sa.exc.SQLAlchemyError):
+                    except (LashStoreError, *_DRIVER_ERRORS):
                         if self._signature() == before:
                             raise
                         continue
@@ -301,7 +303,7 @@ class Database:
         """
         try:
             self._checkpoint_locked()
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+        except _DRIVER_ERRORS as error:
             if not _is_busy(error):
                 _log.warning("checkpoint of %s failed: %s", self.path, error)
 
@@ -439,7 +441,7 @@ def open_database(
             if not create:
                 raise DatabaseGoneError(str(path))
             _make_file(path, component, options)
-        _refuse_foreign(path)
+        _refuse_foreign(path, options.busy_timeout_ms)
         database = _connect_pool(path, options)
     except OSError as error:
         raise translate(error, path) from driver_error(error)
@@ -455,16 +457,17 @@ def open_readonly(path: Path, component: str) -> Database:
         NotALashStoreError: It is some other file.
         SchemaVersionError: Its tables are of another version, or missing.
     """
+    options = StoreOptions()
     try:
         if is_absent(path):
             raise StoreNotFoundError(path=str(path))
-        _refuse_foreign(path)
+        _refuse_foreign(path, options.busy_timeout_ms)
     except OSError as error:
         raise translate(error, path) from driver_error(error)
     database = Database(
         NullPool(lambda: _connect_reading(path), dialect=_template.dialect),
         path=path,
-        options=StoreOptions(),
+        options=options,
         immutable_pool=NullPool(
             lambda: _connect_immutable(path), dialect=_template.dialect
         ),
@@ -484,10 +487,12 @@ def open_memory(component: str, options: StoreOptions) -> Database:
 
 def _prepared(database: Database, component: str) -> Database:
     try:
-        found = database.read(lambda connection: _version(connection, component))
-        if found is None:
-            database.write(lambda connection: _create_tables(connection, component))
-            found = database.read(lambda connection: _version(connection, component))
+        found, has_tables = database.read(
+            lambda c: (_version(c, component), _has_tables(c, component))
+        )
+        if found is None and not has_tables:
+            database.write(lambda c: _create_tables(c, component))
+            found = database.read(lambda c: _version(c, component))
         _require_version(component, found)
     except BaseException:
         database.close()
@@ -510,9 +515,15 @@ def _version(connection: sa.Connection, component: str) -> str | None:
     return version
 
 
+def _has_tables(connection: sa.Connection, component: str) -> bool:
+    # Tables without a version are damage, which creating would hide.
+    present = sa.inspect(connection).get_table_names()
+    return any(table.name in present for table in COMPONENT_TABLES[component])
+
+
 def _create_tables(connection: sa.Connection, component: str) -> None:
     # Another process may have been first; the write lock shows what it made.
-    if _version(connection, component) is None:
+    if not _has_tables(connection, component):
         metadata.create_all(
             connection, tables=[schema_versions, *COMPONENT_TABLES[component]]
         )
@@ -524,7 +535,7 @@ def is_absent(path: Path) -> bool:
     """
     try:
         return path.stat().st_size == 0
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
 
 
@@ -554,7 +565,7 @@ def _make_file(path: Path, component: str, options: StoreOptions) -> None:
                 database.write(lambda connection: _create_tables(connection, component))
             finally:
                 database.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise translate(error, path) from driver_error(error)
         _sync_folder(path.parent)
 
@@ -592,7 +603,7 @@ def _hold_for_removal(path: Path, options: StoreOptions) -> Any:
     try:
         holder = _connect(path, options)
         holder.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         if _is_busy(error):
             raise translate(error, path) from driver_error(error)
         # Damaged beyond opening; the name makes it ours to remove.
@@ -642,16 +653,24 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _refuse_foreign(path: Path) -> None:
+def _refuse_foreign(path: Path, timeout_ms: int) -> None:
     # From the header alone where possible, so that a file that is not ours is
     # not even opened by SQLite. See https://www.sqlite.org/fileformat2.html.
-    with bypassing_locks(path) as is_allowed:
-        # What this process has open has been looked at before.
-        if is_allowed and not _is_acceptable(path):
+    if _is_acceptable(path):
+        return
+    # A file that is being made this moment looks like none of ours.
+    with folder_lock(path.parent, timeout_ms):
+        if not is_absent(path) and not _is_acceptable(path):
             raise NotALashStoreError(path=str(path))
 
 
 def _is_acceptable(path: Path) -> bool:
+    with bypassing_locks(path) as is_allowed:
+        # What this process has open has been looked at before.
+        return not is_allowed or _is_header_acceptable(path)
+
+
+def _is_header_acceptable(path: Path) -> bool:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
@@ -673,7 +692,7 @@ def _is_ours_or_empty(path: Path) -> bool:
             ).fetchone()
         finally:
             connection.close()
-    except sqlite3.DatabaseError:
+    except (sqlite3.Error, UnicodeDecodeError):
         return False
     return bool(found == APPLICATION_ID or (found == 0 and objects == 0))
 
@@ -763,7 +782,7 @@ def _enter_wal(path: Path, options: StoreOptions) -> None:
                 return
             finally:
                 connection.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if not _is_busy(error) or time.monotonic() > deadline:
                 raise translate(error, path) from driver_error(error)
         time.sleep(pause)

@@ -33,6 +33,7 @@ from .model.session import (
     SessionMeta,
     SessionPickerInfo,
     SessionRelation,
+    check_meta,
 )
 from .repos.sessions import SessionIdentity
 from .store import Store
@@ -133,6 +134,7 @@ class SessionStoreFactory:
             cwd=str(Path.cwd()) if cwd == _HERE else require_optional_text("cwd", cwd),
             relation=relation,
         )
+        check_meta(meta)
         path = self.path_for_session(session_id)
         for _ in range(_ATTEMPTS):
             if is_absent(path):

@@ -112,6 +112,12 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.I
     )
 
 
+# The predicate of a partial index; a query is served by it only if it repeats
+# the predicate. Where an index holds the one value its predicate names, the
+# column stands in it all the same: SQLite's planner, without statistics, takes
+# the index with more equal columns.
+TURN_INPUTS = "state IN ('pending_active', 'accepted')"
+
 # The version of each component whose tables this database has.
 schema_versions = _table(
     "schema_versions",
@@ -158,6 +164,8 @@ session_heads = _table(
     # full read is checked against, and what a picker shows.
     _integer("live_node_count"),
     _integer("user_message_count"),
+    # The first user message now: the picker's line, found without a search.
+    _text("first_user_node_id", null=True),
     _integer("checksum"),
     sa.CheckConstraint("head_revision > 0", name="revision_positive"),
     _counters("graph_node_count", "live_node_count", "user_message_count"),
@@ -180,7 +188,7 @@ session_nodes = _table(
     sa.CheckConstraint("is_user_message IN (0, 1)", name="is_user_message_flag"),
     # list_live: the full graph in insertion order; next_seq.
     sa.Index("ix_session_nodes_seq", "session_id", "seq", unique=True),
-    # first_user_message: the picker's line.
+    # first_user_message: the next one, once the first is tombstoned.
     _partial(
         "ix_session_nodes_user_messages",
         "session_id",
@@ -308,6 +316,8 @@ session_queued_batches = _table(
     _text("merge_key_json"),
     _integer("available_at_ms"),
     _integer("enqueued_at_ms"),
+    # 1 once it was seen available: a scan need not pass those that wait.
+    _flag("is_ready"),
     *_claim_columns(),
     _integer("checksum"),
     _text("payloads_json"),
@@ -315,15 +325,28 @@ session_queued_batches = _table(
     _one_of("delivery_policy", DeliveryPolicy),
     _one_of("slot_policy", SlotPolicy),
     _counters("enqueue_seq", "available_at_ms", "claim_fencing_token"),
-    # list_all, list_candidates: the queue in order; the two columns behind
-    # let a scan pass batches that wait or are claimed without their rows.
+    sa.CheckConstraint("is_ready IN (0, 1)", name="is_ready_flag"),
+    # list_all, list_unclaimed: the queue in order.
     sa.Index(
-        "ix_session_queued_batches_queue",
+        "ix_session_queued_batches_queue", "session_id", "enqueue_seq", unique=True
+    ),
+    # list_candidates: what is ready, in order; the last column lets a scan
+    # pass claimed batches without reading their rows.
+    _partial(
+        "ix_session_queued_batches_ready",
         "session_id",
+        "is_ready",
         "enqueue_seq",
-        "available_at_ms",
         "claim_expires_at_ms",
-        unique=True,
+        where="is_ready = 1",
+    ),
+    # make_ready: what has become available.
+    _partial(
+        "ix_session_queued_batches_waiting",
+        "session_id",
+        "is_ready",
+        "available_at_ms",
+        where="is_ready = 0",
     ),
     # find_by_source_key: a replayed enqueue.
     _partial(
@@ -342,13 +365,6 @@ session_queued_batches = _table(
     ),
 )
 
-# Predicates of partial indexes; a query is served by such an index only if it
-# repeats the predicate to the letter.
-OPEN_INPUTS = "state IN ('pending_active', 'deferred_next_turn', 'accepted')"
-DEFERRED_INPUTS = "state = 'deferred_next_turn'"
-TURN_INPUTS = "state IN ('pending_active', 'accepted')"
-TERMINAL_INPUTS = "state IN ('cancelled', 'completed')"
-
 # One row per turn input; terminal ones stay until vacuum as evidence.
 session_turn_inputs = _table(
     "session_turn_inputs",
@@ -360,6 +376,8 @@ session_turn_inputs = _table(
     # often the input was deferred since.
     _text("submitted_ingress_json"),
     _text("state"),
+    # 1 while the input may still be used: the first three states.
+    _flag("is_open"),
     # The turn the input is for now; NULL: the next one.
     _text("turn_id", null=True),
     _text("min_boundary", null=True),
@@ -384,6 +402,11 @@ session_turn_inputs = _table(
         " AND (state NOT IN ('cancelled', 'completed') OR claim_id IS NULL)",
         name="state_machine",
     ),
+    sa.CheckConstraint(
+        "(is_open = 1) = (state NOT IN ('cancelled', 'completed'))",
+        name="is_open_state",
+    ),
+    sa.CheckConstraint("is_open IN (0, 1)", name="is_open_flag"),
     _counters("enqueue_seq", "claim_fencing_token"),
     # list_from: a suffix in order, terminal rows included.
     sa.Index("ix_session_turn_inputs_seq", "session_id", "enqueue_seq", unique=True),
@@ -391,17 +414,19 @@ session_turn_inputs = _table(
     _partial(
         "ix_session_turn_inputs_open",
         "session_id",
+        "is_open",
         "enqueue_seq",
         "claim_expires_at_ms",
-        where=OPEN_INPUTS,
+        where="is_open = 1",
     ),
     # list_candidates, next turn: the deferred ones in order.
     _partial(
         "ix_session_turn_inputs_deferred",
         "session_id",
+        "state",
         "enqueue_seq",
         "claim_expires_at_ms",
-        where=DEFERRED_INPUTS,
+        where="state = 'deferred_next_turn'",
     ),
     # list_candidates, active turn; defer_turns, list_orphaned.
     _partial(
@@ -430,8 +455,9 @@ session_turn_inputs = _table(
     _partial(
         "ix_session_turn_inputs_terminal",
         "session_id",
+        "is_open",
         "input_id",
-        where=TERMINAL_INPUTS,
+        where="is_open = 0",
     ),
 )
 

@@ -224,6 +224,15 @@ class GraphPlan(Record, frozen=True, kw_only=True):
     live_node_count: int
     user_message_count: int
 
+    def first_user_node_id(self) -> str | None:
+        """
+        Return the first user message among the inserted nodes.
+        """
+        for new in self.inserted:
+            if new.is_user_message:
+                return new.node.node_id
+        return None
+
 
 def delta_nodes(delta: GraphDelta) -> tuple[SessionNode, ...]:
     """

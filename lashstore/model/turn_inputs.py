@@ -61,6 +61,9 @@ class TurnInputState(StrEnum):
     COMPLETED = "completed"
 
 
+TERMINAL_STATES = frozenset({TurnInputState.CANCELLED, TurnInputState.COMPLETED})
+
+
 class PendingTurnInputDraft(Record, frozen=True, kw_only=True):
     """
     An input to enqueue.

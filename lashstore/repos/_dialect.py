@@ -33,7 +33,7 @@ class _TextList(sa.types.TypeDecorator[Any]):
         return msgspec.json.encode(list(value)).decode()
 
 
-class _AnyOf(FunctionElement[bool]):
+class _AnyOf(FunctionElement[Any]):
     """
     A column equals one of the texts of a parameter.
 
@@ -41,7 +41,9 @@ class _AnyOf(FunctionElement[bool]):
     once, and SQLite's limit on parameters does not apply.
     """
 
-    type = sa.Boolean()
+    # Not Boolean: SQLAlchemy would write "= 1" behind it for SQLite, and then
+    # no index serves it.
+    type = sa.types.NullType()
     name = "any_of"
     inherit_cache = True
 

@@ -61,8 +61,8 @@ class ArtifactRepository:
         """
         Return the blob of every name, in no order, repeats included.
         """
-        rows = self._connection.execute(_list_refs, {"session_id": session_id})
-        return tuple(rows.scalars())
+        rows = self._connection.execute(_list_refs, {"session_id": session_id}).all()
+        return tuple(row[0] for row in rows)
 
     def put(
         self, session_id: str, namespace: str, artifact_ref: str, blob_ref: BlobRef

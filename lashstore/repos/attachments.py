@@ -130,7 +130,7 @@ class AttachmentRepository:
         rows = self._connection.execute(
             _list_uncommitted,
             {"session_id": session_id, "older_than_ms": older_than_ms},
-        )
+        ).all()
         return tuple(_entry_from_row(session_id, row) for row in rows)
 
     def commit(
@@ -146,8 +146,8 @@ class AttachmentRepository:
                 "attachment_ids": attachment_ids,
                 "now_ms": now_ms,
             },
-        )
-        return frozenset(rows.scalars())
+        ).all()
+        return frozenset(row[0] for row in rows)
 
     def mark_orphaned(
         self, session_id: str, attachment_ids: Sequence[str], *, older_than_ms: int
@@ -162,8 +162,8 @@ class AttachmentRepository:
                 "attachment_ids": attachment_ids,
                 "older_than_ms": older_than_ms,
             },
-        )
-        return frozenset(rows.scalars())
+        ).all()
+        return frozenset(row[0] for row in rows)
 
     def list_wanted(
         self, session_id: str, attachment_ids: Sequence[str]
@@ -173,8 +173,8 @@ class AttachmentRepository:
         """
         rows = self._connection.execute(
             _list_wanted, {"session_id": session_id, "attachment_ids": attachment_ids}
-        )
-        return frozenset(rows.scalars())
+        ).all()
+        return frozenset(row[0] for row in rows)
 
     def remove(self, session_id: str, attachment_id: str) -> None:
         """

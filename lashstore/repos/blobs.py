@@ -140,7 +140,9 @@ class BlobRepository:
         """
         Return the contents of those *refs* that are stored, each verified.
         """
-        rows = self._connection.execute(_list, {"session_id": session_id, "refs": refs})
+        rows = self._connection.execute(
+            _list, {"session_id": session_id, "refs": refs}
+        ).all()
         return {row.blob_ref: _content_from_row(row) for row in rows}
 
     def list_stored_refs(
@@ -151,8 +153,8 @@ class BlobRepository:
         """
         rows = self._connection.execute(
             _list_refs, {"session_id": session_id, "refs": refs}
-        )
-        return frozenset(rows.scalars())
+        ).all()
+        return frozenset(row[0] for row in rows)
 
     def add(self, session_id: str, blobs: Iterable[StoredBlob]) -> None:
         """

@@ -28,9 +28,7 @@ _content = (
     _c.checksum,
 )
 
-_find_live = sa.select(*_content).where(
-    _is_session, _c.node_id == BIND("node_id"), _is_live
-)
+_find = sa.select(*_content).where(_is_session, _c.node_id == BIND("node_id"))
 _list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
 _list_all = sa.select(*_content).where(_is_session).order_by(_c.seq)
 _first_user_message = (
@@ -198,15 +196,18 @@ class SessionGraphRepository:
         Return a node; None if there is none, or only its tombstone.
         """
         row = self._connection.execute(
-            _find_live, {"session_id": session_id, "node_id": node_id}
+            _find, {"session_id": session_id, "node_id": node_id}
         ).one_or_none()
-        return None if row is None else _node_from_row(session_id, row)
+        if row is None:
+            return None
+        node = _node_from_row(session_id, row)
+        return None if row.is_tombstoned else node
 
     def list_live(self, session_id: str) -> tuple[SessionNode, ...]:
         """
         Return every live node in insertion order.
         """
-        rows = self._connection.execute(_list_live, {"session_id": session_id})
+        rows = self._connection.execute(_list_live, {"session_id": session_id}).all()
         return tuple(_node_from_row(session_id, row) for row in rows)
 
     def list_path(
@@ -244,7 +245,7 @@ class SessionGraphRepository:
 
     def first_user_message(self, session_id: str) -> SessionNode | None:
         """
-        Return the first live message of the user's; None without one.
+        Search the first live message of the user's; None without one.
         """
         row = self._connection.execute(
             _first_user_message, {"session_id": session_id}
@@ -314,7 +315,7 @@ class SessionGraphRepository:
         """
         rows = self._connection.execute(
             _tombstone, {"the_session_id": session_id, "node_ids": node_ids}
-        )
+        ).all()
         return tuple(bool(row.is_user_message) for row in rows)
 
     def remove_tombstoned(self, session_id: str) -> int:
@@ -331,7 +332,7 @@ class SessionGraphRepository:
         Return every node as it is stored with whether it is a tombstone, in
         insertion order.
         """
-        rows = self._connection.execute(_list_all, {"session_id": session_id})
+        rows = self._connection.execute(_list_all, {"session_id": session_id}).all()
         return tuple(
             (
                 EncodedNode(

@@ -26,6 +26,7 @@ _CONTENT = (
     "graph_node_count",
     "live_node_count",
     "user_message_count",
+    "first_user_node_id",
 )
 _find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
     _c.session_id == BIND("session_id")
@@ -49,6 +50,7 @@ class StoredHead(Record, frozen=True, kw_only=True):
     graph_node_count: int
     live_node_count: int
     user_message_count: int
+    first_user_node_id: str | None
 
     def meta(self) -> SessionHeadMeta:
         """

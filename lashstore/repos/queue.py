@@ -77,6 +77,7 @@ _list_candidates = (
     sa.select(*_columns)
     .where(
         _is_session,
+        _c.is_ready == sa.literal_column("1"),
         _c.enqueue_seq > BIND("after_seq"),
         _c.available_at_ms <= BIND("now_ms"),
         may_be_claimable(session_queued_batches),
@@ -85,6 +86,15 @@ _list_candidates = (
     .limit(BIND("page"))
 )
 _add = sa.insert(session_queued_batches)
+_make_ready = (
+    sa.update(session_queued_batches)
+    .where(
+        _c.session_id == BIND("of_session_id"),
+        _c.is_ready == sa.literal_column("0"),
+        _c.available_at_ms <= BIND("now_ms"),
+    )
+    .values(is_ready=1)
+)
 _grant = grant_statement(session_queued_batches, _c.batch_id)
 _renew = renew_statement(session_queued_batches, _c.batch_id)
 _abandon = (
@@ -181,7 +191,7 @@ class QueuedWorkRepository:
         """
         Return every batch in admission order.
         """
-        rows = self._connection.execute(_list_all, {"session_id": session_id})
+        rows = self._connection.execute(_list_all, {"session_id": session_id}).all()
         return tuple(_batch_from_row(session_id, row).batch for row in rows)
 
     def list_unclaimed(
@@ -192,7 +202,7 @@ class QueuedWorkRepository:
         """
         rows = self._connection.execute(
             _list_unclaimed, {"session_id": session_id, "now_ms": now_ms}
-        )
+        ).all()
         return tuple(_batch_from_row(session_id, row).batch for row in rows)
 
     def candidates(
@@ -202,6 +212,9 @@ class QueuedWorkRepository:
         Yield ready batches that are unclaimed, or whose holder may be dead,
         in admission order, reading no further than it is asked to.
         """
+        self._connection.execute(
+            _make_ready, {"of_session_id": session_id, "now_ms": now_ms}
+        )
 
         def list_page(after_seq: int, page: int) -> list[Any]:
             return list(
@@ -252,6 +265,7 @@ class QueuedWorkRepository:
                 "session_id": session_id,
                 **dict(zip(_CONTENT, content, strict=True)),
                 **NO_CLAIM,
+                "is_ready": int(draft.available_at_ms <= now_ms),
                 "claim_fencing_token": 0,
                 "checksum": row_checksum(*_checksum(session_id, content)),
             },
@@ -312,8 +326,8 @@ class QueuedWorkRepository:
         """
         rows = self._connection.execute(
             _complete, of_claim(session_id, claim_id, token)
-        )
-        return frozenset(rows.scalars())
+        ).all()
+        return frozenset(row[0] for row in rows)
 
     def remove_unclaimed(self, session_id: str, batch_id: str, *, now_ms: int) -> Any:
         """

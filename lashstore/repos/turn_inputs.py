@@ -13,6 +13,7 @@ from lashstore.model.claims import ClaimGrant, ClaimHold, death_host
 from lashstore.model.leases import LeaseOwnerIdentity
 from lashstore.model.record import Record
 from lashstore.model.turn_inputs import (
+    TERMINAL_STATES,
     ActiveTurnIngress,
     ActiveTurnMode,
     CancelTarget,
@@ -21,19 +22,14 @@ from lashstore.model.turn_inputs import (
     NextTurnMode,
     PendingTurnInput,
     PendingTurnInputDraft,
+    SourceKeyTarget,
     TurnInputClaimDiagnostics,
     TurnInputIngress,
     TurnInputState,
     admitted_boundaries,
     initial_state,
 )
-from lashstore.tables import (
-    DEFERRED_INPUTS,
-    OPEN_INPUTS,
-    TERMINAL_INPUTS,
-    TURN_INPUTS,
-    session_turn_inputs,
-)
+from lashstore.tables import TURN_INPUTS, session_turn_inputs
 
 from ._claims import (
     CLAIM_COLUMNS,
@@ -67,6 +63,7 @@ _columns = tuple(
     for name in (
         *_CONTENT,
         "state",
+        "is_open",
         "turn_id",
         "min_boundary",
         *CLAIM_COLUMNS,
@@ -74,19 +71,52 @@ _columns = tuple(
     )
 )
 _is_session = _c.session_id == BIND("session_id")
-_NEXT_TURN: dict[str, Any] = {
-    "state": TurnInputState.DEFERRED_NEXT_TURN.value,
-    "turn_id": None,
-    "min_boundary": None,
+_is_open = _c.is_open == sa.literal_column("1")
+
+
+# The checksum's lower half covers what never changes; its upper half names the
+# state and whether the input is for the next turn, so that one statement can
+# move many rows without reading their content.
+_HALF = 2**32
+_STATE_CODES = {
+    TurnInputState.PENDING_ACTIVE: 1,
+    TurnInputState.DEFERRED_NEXT_TURN: 2,
+    TurnInputState.ACCEPTED: 3,
+    TurnInputState.CANCELLED: 4,
+    TurnInputState.COMPLETED: 5,
 }
 
+
+def _moved_to(state: TurnInputState, **values: Any) -> dict[str, Any]:
+    is_next_turn = (
+        sa.literal_column("1")
+        if "turn_id" in values
+        else sa.case((_c.turn_id.is_(None), 1), else_=0)
+    )
+    code = 2 * _STATE_CODES[state] + is_next_turn
+    return {
+        **values,
+        "state": state.value,
+        "is_open": int(state not in TERMINAL_STATES),
+        "checksum": _c.checksum % _HALF + _HALF * code,
+    }
+
+
+_TO_NEXT_TURN = _moved_to(
+    TurnInputState.DEFERRED_NEXT_TURN, turn_id=None, min_boundary=None
+)
+
+_list_by_id = sa.select(*_columns).where(_is_session, any_of(_c.input_id, "input_ids"))
+_list_by_source_key = sa.select(*_columns).where(
+    _is_session, any_of(_c.source_key, "source_keys"), _c.source_key.is_not(None)
+)
 _find_by_id = sa.select(*_columns).where(_is_session, _c.input_id == BIND("input_id"))
 _find_by_source_key = sa.select(*_columns).where(
     _is_session, _c.source_key == BIND("source_key"), _c.source_key.is_not(None)
 )
 _list_open = (
     sa.select(*_columns)
-    .where(_is_session, sa.text(OPEN_INPUTS), is_unclaimed(session_turn_inputs))
+    .where(_is_session, _is_open, is_unclaimed(session_turn_inputs))
     .order_by(_c.enqueue_seq)
 )
 _list_from = (
@@ -98,7 +128,7 @@ _list_next_turn = (
     sa.select(*_columns)
     .where(
         _is_session,
-        sa.text(DEFERRED_INPUTS),
+        _c.state == sa.literal_column("'deferred_next_turn'"),
         _c.enqueue_seq > BIND("after_seq"),
         may_be_claimable(session_turn_inputs),
     )
@@ -121,33 +151,39 @@ _list_active_turn = (
 _add = sa.insert(session_turn_inputs)
 _grant_next = grant_statement(session_turn_inputs, _c.input_id)
 _grant_active = grant_statement(
-    session_turn_inputs, _c.input_id, state=TurnInputState.ACCEPTED.value
+    session_turn_inputs, _c.input_id, **_moved_to(TurnInputState.ACCEPTED)
 )
 _renew = renew_statement(session_turn_inputs, _c.input_id)
 _complete = (
     sa.update(session_turn_inputs)
     .where(is_of_claim(session_turn_inputs))
-    .values(**NO_CLAIM, state=TurnInputState.COMPLETED.value)
+    .values(**NO_CLAIM, **_moved_to(TurnInputState.COMPLETED))
     .returning(_c.input_id)
 )
-_abandon = (
+# Two statements, since a claim's inputs are of one state.
+_abandon_accepted = (
+    sa.update(session_turn_inputs)
+    .where(
+        is_of_claim(session_turn_inputs),
+        _c.state == TurnInputState.ACCEPTED.value,
+    )
+    .values(**NO_CLAIM, **_moved_to(TurnInputState.PENDING_ACTIVE))
+)
+_abandon_deferred = (
     sa.update(session_turn_inputs)
     .where(is_of_claim(session_turn_inputs))
-    .values(
-        **NO_CLAIM,
-        state=sa.case(
-            (
-                _c.state == TurnInputState.ACCEPTED.value,
-                TurnInputState.PENDING_ACTIVE.value,
-            ),
-            else_=_c.state,
-        ),
-    )
+    .values(**NO_CLAIM)
 )
 _cancel = (
     sa.update(session_turn_inputs)
     .where(_c.session_id == BIND("of_session_id"), any_of(_c.input_id, "keys"))
-    .values(**NO_CLAIM, state=TurnInputState.CANCELLED.value)
+    .values(**NO_CLAIM, **_moved_to(TurnInputState.CANCELLED))
+)
+# A damaged input's checksum stays as it is, so that it goes on to say so.
+_quarantine = (
+    sa.update(session_turn_inputs)
+    .where(_c.session_id == BIND("of_session_id"), any_of(_c.input_id, "keys"))
+    .values(**NO_CLAIM, state=TurnInputState.CANCELLED.value, is_open=0)
 )
 _defer_turns = (
     sa.update(session_turn_inputs)
@@ -157,7 +193,7 @@ _defer_turns = (
         _c.state == TurnInputState.PENDING_ACTIVE.value,
         any_of(_c.turn_id, "turn_ids"),
     )
-    .values(**NO_CLAIM, **_NEXT_TURN)
+    .values(**NO_CLAIM, **_TO_NEXT_TURN)
 )
 _defer_orphaned = (
     sa.update(session_turn_inputs)
@@ -166,11 +202,11 @@ _defer_orphaned = (
         sa.text(TURN_INPUTS),
         ~any_of(_c.turn_id, "live_turn_ids"),
     )
-    .values(**NO_CLAIM, **_NEXT_TURN)
+    .values(**NO_CLAIM, **_TO_NEXT_TURN)
     .returning(*_columns)
 )
 _remove_terminal = sa.delete(session_turn_inputs).where(
-    _is_session, sa.text(TERMINAL_INPUTS)
+    _is_session, _c.is_open == sa.literal_column("0")
 )
 
 
@@ -201,8 +237,15 @@ class InputRow(Record, frozen=True, kw_only=True):
         )
 
 
-def _checksum(session_id: str, content: tuple[Any, ...]) -> tuple[Any, ...]:
-    return ("session_turn_inputs", session_id, *content)
+def _checksum(
+    session_id: str,
+    content: tuple[Any, ...],
+    state: TurnInputState,
+    *,
+    is_next_turn: bool,
+) -> int:
+    code = 2 * _STATE_CODES[state] + int(is_next_turn)
+    return row_checksum("session_turn_inputs", session_id, *content) + _HALF * code
 
 
 def input_from_row(session_id: str, row: Any) -> InputRow:
@@ -213,14 +256,23 @@ def input_from_row(session_id: str, row: Any) -> InputRow:
         CorruptRecordError: It is damaged.
     """
     key = str(row.input_id)
-    verify_row(_KIND, key, row.checksum, *_checksum(session_id, row[: len(_CONTENT)]))
+    state = _state_from_row(key, row)
+    moved = 2 * _STATE_CODES[state] + int(row.turn_id is None)
+    verify_row(
+        _KIND,
+        key,
+        row.checksum - _HALF * moved,
+        "session_turn_inputs",
+        session_id,
+        *row[: len(_CONTENT)],
+    )
     pending = PendingTurnInput(
         input_id=row.input_id,
         session_id=session_id,
         enqueue_seq=row.enqueue_seq,
         source_key=row.source_key,
         ingress=_ingress_from_row(key, row),
-        state=_state_from_row(key, row),
+        state=state,
         enqueued_at_ms=row.enqueued_at_ms,
         input=decode_stored(Any, row.input_json, _KIND, key),
     )
@@ -235,11 +287,16 @@ def input_from_row(session_id: str, row: Any) -> InputRow:
 
 def _state_from_row(key: str, row: Any) -> TurnInputState:
     try:
-        return TurnInputState(row.state)
+        state = TurnInputState(row.state)
     except ValueError as error:
         raise CorruptRecordError(
             record_kind=_KIND, key=key, reason=str(error)
         ) from error
+    if row.is_open != int(state not in TERMINAL_STATES):
+        raise CorruptRecordError(
+            record_kind=_KIND, key=key, reason="its state and is_open disagree"
+        )
+    return state
 
 
 def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
@@ -280,6 +337,24 @@ class TurnInputRepository:
             {"session_id": session_id, "source_key": target.source_key},
         ).one_or_none()
 
+    def list_named(self, session_id: str, targets: Sequence[CancelTarget]) -> list[Any]:
+        """
+        Return each target's row for `input_from_row`, None where there is
+        none.
+        """
+        ids = [t.input_id for t in targets if isinstance(t, InputIdTarget)]
+        keys = [t.source_key for t in targets if not isinstance(t, InputIdTarget)]
+        found: dict[CancelTarget, Any] = {}
+        if ids:
+            values = {"session_id": session_id, "input_ids": ids}
+            for row in self._connection.execute(_list_by_id, values).all():
+                found[InputIdTarget(input_id=row.input_id)] = row
+        if keys:
+            values = {"session_id": session_id, "source_keys": keys}
+            for row in self._connection.execute(_list_by_source_key, values).all():
+                found[SourceKeyTarget(source_key=row.source_key)] = row
+        return [found.get(target) for target in targets]
+
     def list_from(self, session_id: str, from_seq: int) -> list[Any]:
         """
         Return the rows from a sequence number on, in admission order.
@@ -299,7 +374,7 @@ class TurnInputRepository:
         """
         rows = self._connection.execute(
             _list_open, {"session_id": session_id, "now_ms": now_ms}
-        )
+        ).all()
         return tuple(input_from_row(session_id, row).pending for row in rows)
 
     def candidates(
@@ -370,11 +445,14 @@ class TurnInputRepository:
                 "session_id": session_id,
                 **dict(zip(_CONTENT, content, strict=True)),
                 "state": state.value,
+                "is_open": 1,
                 "turn_id": None if active is None else active.turn_id,
                 "min_boundary": None if active is None else active.min_boundary.value,
                 **NO_CLAIM,
                 "claim_fencing_token": 0,
-                "checksum": row_checksum(*_checksum(session_id, content)),
+                "checksum": _checksum(
+                    session_id, content, state, is_next_turn=active is None
+                ),
             },
         )
         return PendingTurnInput(
@@ -427,7 +505,9 @@ class TurnInputRepository:
         """
         Free a claim's inputs, if it still has any.
         """
-        self._connection.execute(_abandon, of_claim(session_id, claim_id, token))
+        claim = of_claim(session_id, claim_id, token)
+        self._connection.execute(_abandon_accepted, claim)
+        self._connection.execute(_abandon_deferred, claim)
 
     def complete(self, session_id: str, claim_id: str, token: str) -> frozenset[str]:
         """
@@ -435,8 +515,8 @@ class TurnInputRepository:
         """
         rows = self._connection.execute(
             _complete, of_claim(session_id, claim_id, token)
-        )
-        return frozenset(rows.scalars())
+        ).all()
+        return frozenset(row[0] for row in rows)
 
     def cancel(self, session_id: str, input_ids: Sequence[str]) -> None:
         """
@@ -444,6 +524,15 @@ class TurnInputRepository:
         """
         self._connection.execute(
             _cancel, {"of_session_id": session_id, "keys": input_ids}
+        )
+
+    def quarantine(self, session_id: str, input_ids: Sequence[str]) -> None:
+        """
+        Take damaged inputs out of the queue; they stay damaged until vacuum
+        removes them.
+        """
+        self._connection.execute(
+            _quarantine, {"of_session_id": session_id, "keys": input_ids}
         )
 
     def defer_turns(self, session_id: str, turn_ids: Sequence[str]) -> None:
@@ -464,7 +553,7 @@ class TurnInputRepository:
         rows = self._connection.execute(
             _defer_orphaned,
             {"of_session_id": session_id, "live_turn_ids": live_turn_ids},
-        )
+        ).all()
         moved = [input_from_row(session_id, row).pending for row in rows]
         return tuple(sorted(moved, key=lambda pending: pending.enqueue_seq))
 

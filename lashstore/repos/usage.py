@@ -103,7 +103,7 @@ class UsageRepository:
         """
         Return every delta in the order it was booked.
         """
-        rows = self._connection.execute(_list_deltas, {"session_id": session_id})
+        rows = self._connection.execute(_list_deltas, {"session_id": session_id}).all()
         return tuple(
             _total_from_row("session_usage", session_id, row).entry for row in rows
         )
@@ -113,7 +113,7 @@ class UsageRepository:
         Return the ledger, merged by source and model, in order of first
         appearance.
         """
-        rows = self._connection.execute(_list_totals, {"session_id": session_id})
+        rows = self._connection.execute(_list_totals, {"session_id": session_id}).all()
         return tuple(
             _total_from_row("session_usage_totals", session_id, row).entry
             for row in rows

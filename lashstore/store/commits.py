@@ -249,6 +249,7 @@ class CommitStore(BlobStore):
                 graph_node_count=plan.live_node_count,
                 live_node_count=plan.live_node_count,
                 user_message_count=plan.user_message_count,
+                first_user_node_id=self._first_user_node_id(tx, head, plan),
             )
         )
         if ended := ended_turn_ids(commit):
@@ -320,6 +321,30 @@ class CommitStore(BlobStore):
             tx.graph.revive(self.session_id, plan.revived_node_ids)
         return plan
 
+    def _first_user_node_id(
+        self, tx: SessionTransaction, head: StoredHead | None, plan: GraphPlan
+    ) -> str | None:
+        if plan.revived_node_ids:
+            # One of them may be older than the first that is known.
+            return first_user_node_id(tx)
+        if plan.replaces_all or head is None or head.first_user_node_id is None:
+            return plan.first_user_node_id()
+        return head.first_user_node_id
+
+    def _first_user_message(
+        self, tx: SessionTransaction, head: StoredHead | None
+    ) -> SessionNode | None:
+        if head is None or head.first_user_node_id is None:
+            return None
+        node = tx.graph.find_live(self.session_id, head.first_user_node_id)
+        if node is None:
+            raise CorruptRecordError(
+                record_kind="graph node",
+                key=head.first_user_node_id,
+                reason="the head names it as the first user message, and it is missing",
+            )
+        return node
+
     def _release(
         self,
         tx: SessionTransaction,
@@ -382,7 +407,7 @@ class CommitStore(BlobStore):
         if meta is None:
             return None
         head = tx.heads.find(self.session_id)
-        first = tx.graph.first_user_message(self.session_id)
+        first = self._first_user_message(tx, head)
         return SessionPickerInfo(
             session_id=self.session_id,
             cwd=meta.cwd,
@@ -433,6 +458,14 @@ class CommitStore(BlobStore):
         if copy is None:
             return None
         return self._write(lambda tx: write_copy(tx, copy))
+
+
+def first_user_node_id(tx: SessionTransaction) -> str | None:
+    """
+    Search the first live user message of a session.
+    """
+    node = tx.graph.first_user_message(tx.session_id)
+    return None if node is None else node.node_id
 
 
 def stamp_attachments(tx: SessionTransaction, attachment_ids: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from lashstore.model.blobs import GcReport
 from lashstore.model.graph import VacuumReport
 from lashstore.model.record import require_text
 
+from .commits import first_user_node_id
 from .garbage import collect_unreachable
 from .handle import StoreHandle
 from .transaction import SessionTransaction
@@ -45,6 +46,7 @@ class MaintenanceStore(StoreHandle):
                     head,
                     live_node_count=head.live_node_count - len(marked),
                     user_message_count=head.user_message_count - sum(marked),
+                    first_user_node_id=first_user_node_id(tx),
                 )
             )
         return len(marked)

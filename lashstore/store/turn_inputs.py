@@ -2,13 +2,14 @@
 Pending turn inputs of a session.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import msgspec
 
 from lashstore.errors import (
+    CorruptRecordError,
     InvalidArgumentError,
     SourceKeyConflictError,
     TurnInputClaimExpiredError,
@@ -154,22 +155,16 @@ class TurnInputStore(StoreHandle):
             twice is already cancelled the second time. Safe to retry.
 
         Raises:
-            CorruptRecordError: An input is damaged; all the same it and the
-                others are cancelled.
+            CorruptRecordError: An input is damaged; it is taken out of the
+                queue all the same, and the others are cancelled.
         """
         wanted = tuple(map(check_target, targets))
-
-        def operation(tx: SessionTransaction) -> list[Any]:
-            rows = [tx.turn_inputs.find(self.session_id, target) for target in wanted]
-            self._cancel(tx, rows)
-            return [(tx.now_ms, row) for row in rows]
-
-        seen: set[str] = set()
+        outcomes = self._cancel_rows(
+            lambda tx: tx.turn_inputs.list_named(self.session_id, wanted)
+        )
         return tuple(
-            CancelResult(target=target, outcome=self._outcome(row, now_ms, seen))
-            for target, (now_ms, row) in zip(
-                wanted, self._write(operation), strict=True
-            )
+            CancelResult(target=target, outcome=outcome)
+            for target, outcome in zip(wanted, outcomes, strict=True)
         )
 
     def cancel_pending_turn_input_suffix(
@@ -188,44 +183,31 @@ class TurnInputStore(StoreHandle):
         """
         check_target(anchor)
 
-        def operation(tx: SessionTransaction) -> tuple[int, list[Any]] | None:
+        def rows_from(tx: SessionTransaction) -> list[Any]:
             found = tx.turn_inputs.find(self.session_id, anchor)
             if found is None:
-                return None
-            rows = tx.turn_inputs.list_from(self.session_id, found.enqueue_seq)
-            self._cancel(tx, rows)
-            return tx.now_ms, rows
+                return []
+            return tx.turn_inputs.list_from(self.session_id, found.enqueue_seq)
+
+        return tuple(self._cancel_rows(rows_from)) or None
+
+    def _cancel_rows(
+        self, list_rows: Callable[[SessionTransaction], list[Any]]
+    ) -> list[CancelOutcome]:
+        def operation(tx: SessionTransaction) -> Cancellation:
+            done = Cancellation(self.session_id, tx.now_ms)
+            for row in list_rows(tx):
+                done.decide(row)
+            if done.cancelled:
+                tx.turn_inputs.cancel(self.session_id, list(done.cancelled))
+            if done.damaged:
+                tx.turn_inputs.quarantine(self.session_id, list(done.damaged))
+            return done
 
         done = self._write(operation)
-        if done is None:
-            return None
-        now_ms, rows = done
-        return tuple(self._outcome(row, now_ms, set()) for row in rows)
-
-    def _cancel(self, tx: SessionTransaction, rows: Iterable[Any]) -> None:
-        # Decided on the bare columns: a damaged input can be cancelled too,
-        # and is complained of once the others are cancelled.
-        ids = [row.input_id for row in rows if _is_cancellable(row, tx.now_ms)]
-        if ids:
-            tx.turn_inputs.cancel(self.session_id, list(dict.fromkeys(ids)))
-
-    def _outcome(self, row: Any, now_ms: int, seen: set[str]) -> CancelOutcome:
-        if row is None:
-            return InputNotFound()
-        stored = input_from_row(self.session_id, row)
-        outcome = decide_cancel(
-            stored.pending,
-            stored.diagnostics(),
-            is_claimed=stored.hold is not None
-            and is_live(stored.hold.expires_at_ms, now_ms),
-        )
-        if not isinstance(outcome, InputCancelled):
-            return outcome
-        input_id = outcome.input.input_id
-        if input_id in seen:
-            return decide_cancel(outcome.input, None, is_claimed=False)
-        seen.add(input_id)
-        return outcome
+        for error in done.damaged.values():
+            raise error
+        return done.outcomes
 
     def claim_active_turn_inputs(
         self,
@@ -422,9 +404,38 @@ class TurnInputStore(StoreHandle):
         return self._write(operation)
 
 
-def _is_cancellable(row: Any, now_ms: int) -> bool:
-    return (
-        row is not None
-        and row.state not in ("cancelled", "completed")
-        and (row.claim_expires_at_ms is None or row.claim_expires_at_ms <= now_ms)
-    )
+class Cancellation:
+    """
+    What cancelling some rows comes to, decided one by one.
+    """
+
+    def __init__(self, session_id: str, now_ms: int) -> None:
+        self._session_id = session_id
+        self._now_ms = now_ms
+        self.outcomes: list[CancelOutcome] = []
+        self.cancelled: dict[str, PendingTurnInput] = {}
+        self.damaged: dict[str, CorruptRecordError] = {}
+
+    def decide(self, row: Any) -> None:
+        """
+        Decide what becomes of a row; None: there is no such input.
+        """
+        if row is None:
+            self.outcomes.append(InputNotFound())
+            return
+        try:
+            stored = input_from_row(self._session_id, row)
+        except CorruptRecordError as error:
+            # It must not block the others, nor the session for ever.
+            self.damaged[row.input_id] = error
+            return
+        known = self.cancelled.get(stored.pending.input_id)
+        outcome = decide_cancel(
+            stored.pending if known is None else known,
+            stored.diagnostics(),
+            is_claimed=stored.hold is not None
+            and is_live(stored.hold.expires_at_ms, self._now_ms),
+        )
+        if isinstance(outcome, InputCancelled):
+            self.cancelled[outcome.input.input_id] = outcome.input
+        self.outcomes.append(outcome)
