@@ -23,7 +23,7 @@ bench: $(READY)
 
 # All ten shared transcripts, each killed at 20 random moments.
 crash-replay: $(READY)
-	$(BIN)/python -m pytest -m campaign tests/crash
+	$(BIN)/python -m pytest -n 2 -m campaign tests/crash
 
 # Every long run there is.
 campaign: $(READY)
