@@ -1,0 +1,7 @@
+"""
+`python -m lashstore.cli`.
+"""
+
+from lashstore.cli import main
+
+main(prog_name="lashstore")

@@ -1,0 +1,91 @@
+"""
+The command group: loads commands when they are run, and turns what a user can
+run into one line on stderr.
+"""
+
+import errno
+import importlib
+from typing import Any
+
+import click
+
+from lashstore.errors import LashStoreError
+from lashstore.hosting.errors import HostingError
+
+# A command's name is its module's and its function's. The line of help stands
+# here, so that `lashstore --help` need not import what a command imports.
+_COMMANDS = {
+    "demo": "Kill a session five times and show that nothing is lost.",
+    "replay": "Run a recorded conversation as an agent host would.",
+}
+
+
+class _Refused(click.ClickException):
+    """
+    What was asked cannot be done.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class _Misused(_Refused):
+    """
+    It was asked wrongly.
+    """
+
+    exit_code = 2
+
+
+class LashstoreGroup(click.Group):
+    """
+    A group whose commands never end in a traceback the user has caused.
+
+    Exit codes: 1, what was asked cannot be done; 2, it was asked wrongly.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """
+        Name the commands.
+        """
+        return sorted({*_COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """
+        Import a command.
+        """
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"lashstore.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002, click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """
+        List the commands in the help, without importing them.
+        """
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """
+        Run a command.
+        """
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else ctx.command_path
+            message = f"{error.format_message()} (see '{command} --help')"
+            raise _Misused(message) from error
+        except (LashStoreError, HostingError) as error:
+            raise _Refused(str(error)) from error
+        except OSError as error:
+            # A reader that has seen enough (`| head`) is no mistake; click
+            # ends quietly then.
+            if error.errno == errno.EPIPE:
+                raise
+            raise _Refused(str(error)) from error

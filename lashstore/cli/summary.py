@@ -1,0 +1,45 @@
+"""
+The summary of a session that a replay ends with.
+"""
+
+from collections.abc import Iterator
+
+from lashstore.hosting.picture import SessionPicture
+
+_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
+def summary_lines(picture: SessionPicture) -> Iterator[str]:
+    """
+    Yield the summary line by line.
+    """
+    session = picture.session
+    database, beside = picture.database_bytes, picture.attachment_bytes()
+    yield f"session   {session.session_id}"
+    yield f"turns     {session.head_revision}"
+    yield f"nodes     {len(session.graph.nodes)}"
+    yield f"tokens    {_tokens(picture)}"
+    yield (
+        f"on disk   {_size(database + beside)}: database {_size(database)}, "
+        f"attachments {_size(beside)} ({len(picture.attachments)})"
+    )
+    yield f"restarts  {picture.restart_count}"
+    yield f"file      {picture.path}"
+
+
+def _tokens(picture: SessionPicture) -> str:
+    usages = [entry.usage for entry in picture.session.token_ledger]
+    fresh = sum(usage.input_tokens for usage in usages)
+    cached = sum(usage.cache_read_input_tokens for usage in usages)
+    output = sum(usage.output_tokens for usage in usages)
+    return (
+        f"{picture.total_tokens():,} ({fresh:,} input, {cached:,} from cache, "
+        f"{output:,} output)"
+    )
+
+
+def _size(count: int) -> str:
+    for unit, bytes_each in _UNITS:
+        if count >= bytes_each:
+            return f"{count / bytes_each:.1f} {unit}"
+    return f"{count} bytes"
