@@ -229,8 +229,11 @@ def hash_json(value: Any, what: str) -> str:
     Bytes inside the value count as their own SHA-256, so that a large one is
     not written out as text first.
     """
-    check_plain(value, what, allow_bytes=True)
-    return sha256_hex(_encode(_json, _digest_bytes(value), what))
+    encoded = _encode(_json, value, what)
+    if _json_any(encoded) != value:
+        check_plain(value, what, allow_bytes=True)
+        encoded = _encode(_json, _digest_bytes(value), what)
+    return sha256_hex(encoded)
 
 
 def _digest_bytes(value: Any) -> Any:

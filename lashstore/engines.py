@@ -37,6 +37,7 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from .errors import (
     BackendError,
+    CorruptRecordError,
     LashStoreError,
     NotALashStoreError,
     ReadOnlyStoreError,
@@ -46,7 +47,12 @@ from .errors import (
     StoreNotFoundError,
 )
 from .model.options import StoreOptions
-from .openfiles import bypassing_locks, connect_locking, file_identity
+from .openfiles import (
+    LockingConnection,
+    bypassing_locks,
+    connect_locking,
+    file_identity,
+)
 from .tables import (
     APPLICATION_ID,
     COMPONENT_TABLES,
@@ -63,9 +69,9 @@ _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _SIDECARS = ("-wal", "-shm", "-journal")
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
-# A message of SQLite's that quotes damaged bytes fails to decode in sqlite3.
-_DRIVER_ERRORS = (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
+_DRIVER_ERRORS = (sa.exc.SQLAlchemyError, sqlite3.Error)
 _READ_ATTEMPTS = 20
+_OPEN_ATTEMPTS = 10
 _BEGIN = "lashstore_begin"
 
 _find_version = sa.select(schema_versions.c.version).where(
@@ -133,12 +139,14 @@ class Database:
         """
         self.path = path
         self.is_readonly = immutable_pool is not None
+        self._wal_name = f"{path}-wal"
         self._options = options
         self._is_closed = False
         self._identity = None if path is None else file_identity(path)
         # Threads queue here in order instead of polling SQLite's lock.
         self._write_lock = threading.RLock()
         self._open_connection: sa.Connection | None = None
+        self._held_writer: sa.Connection | None = None
         self._reader = _engine(pool)
         self._immutable = _engine(immutable_pool or pool)
         self._writer = self._reader.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
@@ -161,6 +169,12 @@ class Database:
         Close every connection; may be called twice.
         """
         self._is_closed = True
+        # A writer at work sees that it was closed and gives its own back.
+        if self._write_lock.acquire(blocking=False):
+            held, self._held_writer = self._held_writer, None
+            self._write_lock.release()
+            if held is not None:
+                held.close()
         self._reader.dispose()
 
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -193,14 +207,29 @@ class Database:
         if self.is_readonly:
             raise ReadOnlyStoreError
         with self._exclusively(), self._translated():
-            with self._writer.begin() as connection:
-                self._require_current()
-                self._open_connection = connection
-                try:
+            connection = self._held_writer or self._writer.connect()
+            # Given up until the transaction is known to have ended well.
+            self._held_writer = None
+            try:
+                with connection.begin():
+                    self._require_current()
+                    self._open_connection = connection
                     yield connection
-                finally:
-                    self._open_connection = None
+            except BaseException:
+                connection.close()
+                raise
+            finally:
+                self._open_connection = None
+            self._hold_writer(connection)
             self._checkpoint_when_due()
+
+    def _hold_writer(self, connection: sa.Connection) -> None:
+        # Taking a connection from the pool for each write costs as much as
+        # two statements. In memory there is only one, which reads need too.
+        if self.is_memory or self._is_closed:
+            connection.close()
+        else:
+            self._held_writer = connection
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -287,7 +316,8 @@ class Database:
         if self.path is None:
             return
         try:
-            if Path(f"{self.path}-wal").stat().st_size <= self._options.wal_limit_bytes:
+            # os.stat: pathlib takes longer than the call, at every write.
+            if os.stat(self._wal_name).st_size <= self._options.wal_limit_bytes:  # noqa: PTH116
                 return
         except FileNotFoundError:
             return
@@ -436,15 +466,31 @@ def open_database(
         StoreBusyError: Others kept it locked; retry.
         BackendError: The file cannot be opened.
     """
-    try:
-        if is_absent(path):
+    for _ in range(_OPEN_ATTEMPTS):
+        try:
+            return _open_once(path, component, options, create=create)
+        except DatabaseGoneError:
+            # Deleted this very moment.
             if not create:
-                raise DatabaseGoneError(str(path))
-            _make_file(path, component, options)
+                raise
+        except OSError as error:
+            raise translate(error, path) from driver_error(error)
+    msg = f"{path} is deleted as often as it is made: try again"
+    raise StoreBusyError(msg)
+
+
+def _open_once(
+    path: Path, component: str, options: StoreOptions, *, create: bool
+) -> Database:
+    if is_absent(path):
+        if not create:
+            raise DatabaseGoneError(str(path))
+        _make_file(path, component, options)
+    try:
         _refuse_foreign(path, options.busy_timeout_ms)
         database = _connect_pool(path, options)
-    except OSError as error:
-        raise translate(error, path) from driver_error(error)
+    except FileNotFoundError as error:
+        raise DatabaseGoneError(str(path)) from error
     return _prepared(database, component)
 
 
@@ -565,7 +611,7 @@ def _make_file(path: Path, component: str, options: StoreOptions) -> None:
                 database.write(lambda connection: _create_tables(connection, component))
             finally:
                 database.close()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except sqlite3.Error as error:
             raise translate(error, path) from driver_error(error)
         _sync_folder(path.parent)
 
@@ -602,11 +648,15 @@ def _hold_for_removal(path: Path, options: StoreOptions) -> Any:
         return None
     try:
         holder = _connect(path, options)
+    except (sqlite3.Error, DatabaseGoneError):
+        # Damaged beyond opening; the name makes it ours to remove.
+        return None
+    try:
         holder.execute("BEGIN IMMEDIATE")
-    except (sqlite3.Error, UnicodeDecodeError) as error:
+    except sqlite3.Error as error:
+        holder.close()
         if _is_busy(error):
             raise translate(error, path) from driver_error(error)
-        # Damaged beyond opening; the name makes it ours to remove.
         return None
     return holder
 
@@ -684,7 +734,7 @@ def _is_ours_or_empty(path: Path) -> bool:
     try:
         name = _read_name(path)
         name += "&readonly_shm=1" if has_wal(path) else "&immutable=1"
-        connection = sqlite3.connect(name, **_READING)
+        connection = sqlite3.connect(name, factory=LockingConnection, **_READING)
         try:
             (found,) = connection.execute("PRAGMA application_id").fetchone()
             (objects,) = connection.execute(
@@ -692,7 +742,7 @@ def _is_ours_or_empty(path: Path) -> bool:
             ).fetchone()
         finally:
             connection.close()
-    except (sqlite3.Error, UnicodeDecodeError):
+    except sqlite3.Error:
         return False
     return bool(found == APPLICATION_ID or (found == 0 and objects == 0))
 
@@ -718,12 +768,16 @@ def _connect(target: Path | None, options: StoreOptions) -> Any:
         "cached_statements": 256,
     }
     if target is None:
-        connection = sqlite3.connect(":memory:", **how)
+        connection = sqlite3.connect(":memory:", factory=LockingConnection, **how)
     else:
         # mode=rw: a file that is gone is not made again behind our back.
         name = f"file:{quote(str(target))}?mode=rw"
-        connection = connect_locking(target, name, uri=True, **how)
-    for pragma in (
+        try:
+            connection = connect_locking(target, name, uri=True, **how)
+        except FileNotFoundError as error:
+            raise DatabaseGoneError(str(target)) from error
+    return _with_pragmas(
+        connection,
         "foreign_keys = ON",
         "trusted_schema = OFF",
         "cell_size_check = ON",
@@ -731,8 +785,16 @@ def _connect(target: Path | None, options: StoreOptions) -> Any:
         "wal_autocheckpoint = 0",
         f"journal_size_limit = {options.wal_limit_bytes}",
         "cache_size = -2000",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    )
+
+
+def _with_pragmas(connection: sqlite3.Connection, *pragmas: str) -> sqlite3.Connection:
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -747,7 +809,9 @@ _READING: dict[str, Any] = {
 def _connect_immutable(path: Path) -> Any:
     # Creates nothing and takes no locks; only under `bypassing_locks`.
     return _read_carefully(
-        sqlite3.connect(f"{_read_name(path)}&immutable=1", **_READING)
+        sqlite3.connect(
+            f"{_read_name(path)}&immutable=1", factory=LockingConnection, **_READING
+        )
     )
 
 
@@ -763,10 +827,10 @@ def _read_name(path: Path) -> str:
     return f"file:{quote(str(path))}?mode=ro"
 
 
-def _read_carefully(connection: Any) -> Any:
-    for pragma in ("trusted_schema = OFF", "query_only = ON", "cache_size = -500"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+def _read_carefully(connection: sqlite3.Connection) -> sqlite3.Connection:
+    return _with_pragmas(
+        connection, "trusted_schema = OFF", "query_only = ON", "cache_size = -500"
+    )
 
 
 def _enter_wal(path: Path, options: StoreOptions) -> None:
@@ -782,7 +846,7 @@ def _enter_wal(path: Path, options: StoreOptions) -> None:
                 return
             finally:
                 connection.close()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except sqlite3.Error as error:
             if not _is_busy(error) or time.monotonic() > deadline:
                 raise translate(error, path) from driver_error(error)
         time.sleep(pause)
@@ -822,5 +886,9 @@ def translate(error: Exception, path: Path | None) -> LashStoreError:
         return StoreBusyError(msg)
     if _code(error) == sqlite3.SQLITE_NOTADB or isinstance(error, IsADirectoryError):
         return NotALashStoreError(path=where)
-    msg = f"{where} failed: {driver_error(error)}"
+    cause = driver_error(error)
+    if str(cause).startswith("Could not decode to UTF-8"):
+        # A text column whose bytes are no text any more.
+        return CorruptRecordError(record_kind="row", key=where, reason=str(cause))
+    msg = f"{where} failed: {cause}"
     return BackendError(msg)

@@ -32,6 +32,17 @@ def file_identity(path: Path) -> FileIdentity:
     return (found.st_dev, found.st_ino)
 
 
+class _Cursor(sqlite3.Cursor):
+    # A message of SQLite's that quotes damaged bytes fails to decode in
+    # sqlite3, which then raises that failure instead of its own error.
+    def execute(self, *arguments: Any) -> "_Cursor":
+        try:
+            super().execute(*arguments)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(str(error)) from error
+        return self
+
+
 class LockingConnection(sqlite3.Connection):
     """
     A connection that takes SQLite's locks, and is counted while it is open.
@@ -39,15 +50,35 @@ class LockingConnection(sqlite3.Connection):
 
     identity: FileIdentity | None = None
 
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        """
+        Make a cursor.
+        """
+        return super().cursor(factory)
+
+    def execute(self, *arguments: Any) -> Any:
+        """
+        Run a statement on a cursor of its own.
+        """
+        return self.cursor().execute(*arguments)
+
     def close(self) -> None:
         """
         Close the connection.
         """
         super().close()
-        if self.identity is not None:
+        self._forget()
+
+    def __del__(self) -> None:
+        # Dropping a connection closes it too; a count that stayed would speak
+        # for whatever file gets the inode next.
+        self._forget()
+
+    def _forget(self) -> None:
+        identity, self.identity = self.identity, None
+        if identity is not None:
             with _changed:
-                _leave(_connected, self.identity)
-            self.identity = None
+                _leave(_connected, identity)
 
 
 def connect_locking(path: Path, name: str, **options: Any) -> LockingConnection:

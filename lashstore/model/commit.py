@@ -105,19 +105,19 @@ class RuntimeCommit(Record, frozen=True, kw_only=True):
         projection = {
             "session_id": self.session_id,
             "config": self.config,
-            "agent_frames": self.agent_frames,
+            "agent_frames": list(self.agent_frames),
             "current_agent_frame_id": self.current_agent_frame_id,
             "graph": _graph_projection(self.graph),
             "checkpoint": checkpoint.manifest.to_map(),
             "usage_deltas": [msgspec.to_builtins(entry) for entry in self.usage_deltas],
             "completed_batch_ids": [
-                claim.batch_ids for claim in self.completed_queue_claims
+                list(claim.batch_ids) for claim in self.completed_queue_claims
             ],
             "completed_input_ids": [
-                claim.input_ids for claim in self.completed_turn_input_claims
+                list(claim.input_ids) for claim in self.completed_turn_input_claims
             ],
             "interrupted_turn_input_turn_id": self.interrupted_turn_input_turn_id,
-            "committed_attachment_ids": self.committed_attachment_ids,
+            "committed_attachment_ids": list(self.committed_attachment_ids),
         }
         return codec.hash_json(projection, "the commit")
 

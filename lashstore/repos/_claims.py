@@ -13,6 +13,7 @@ from lashstore.model.leases import LeaseOwnerIdentity
 from lashstore.model.record import Record
 
 from ._dialect import BIND, any_of
+from ._run import Runner
 
 CLAIM_COLUMNS = (
     "claim_id",
@@ -22,14 +23,18 @@ CLAIM_COLUMNS = (
     "claimed_at_ms",
     "claim_expires_at_ms",
 )
-NO_CLAIM: dict[str, Any] = {
-    "claim_id": None,
-    "claim_token": None,
-    "claim_owner_json": None,
-    "claim_host_id": None,
-    "claimed_at_ms": None,
-    "claim_expires_at_ms": None,
-}
+NO_CLAIM: dict[str, Any] = dict.fromkeys(
+    (
+        "claim_id",
+        "claim_token",
+        "claim_owner_json",
+        "claim_host_id",
+        "claimed_at_ms",
+        "claim_expires_at_ms",
+    )
+)
+# The same for an UPDATE, as constants of the statement.
+CLEARED_CLAIM: dict[str, Any] = dict.fromkeys(NO_CLAIM, sa.null())
 _MAX_PAGE = 64
 
 
@@ -130,7 +135,7 @@ class RenewedClaim(Record, frozen=True, kw_only=True):
 
 
 def renew(
-    connection: sa.Connection,
+    connection: Runner,
     statement: Any,
     claim: dict[str, Any],
     *,

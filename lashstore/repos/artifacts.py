@@ -9,6 +9,7 @@ from lashstore.model.blobs import BlobRef
 from lashstore.tables import session_artifacts
 
 from ._dialect import BIND, upsert
+from ._run import Runner
 
 _c = session_artifacts.c
 _find = sa.select(_c.blob_ref, _c.checksum).where(
@@ -25,8 +26,8 @@ class ArtifactRepository:
     Rows of `session_artifacts`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(
         self, session_id: str, namespace: str, artifact_ref: str

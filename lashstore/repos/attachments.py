@@ -12,6 +12,7 @@ from lashstore.model.attachments import AttachmentIntent, AttachmentManifestEntr
 from lashstore.tables import session_attachments
 
 from ._dialect import BIND, any_of, upsert
+from ._run import Runner
 
 _c = session_attachments.c
 _is_session = _c.session_id == BIND("session_id")
@@ -101,8 +102,8 @@ class AttachmentRepository:
     Rows of `session_attachments`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def put_intent(self, session_id: str, intent: AttachmentIntent) -> None:
         """

@@ -17,6 +17,7 @@ from lashstore.model.record import Record
 from lashstore.tables import session_artifacts, session_blobs
 
 from ._dialect import BIND, any_of, insert_if_absent
+from ._run import Runner
 
 _c = session_blobs.c
 _is_session = _c.session_id == BIND("session_id")
@@ -119,8 +120,8 @@ class BlobRepository:
     Rows of `session_blobs`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str, ref: BlobRef) -> bytes | None:
         """

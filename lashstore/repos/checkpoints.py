@@ -12,6 +12,7 @@ from lashstore.model.blobs import (
     SessionCheckpoint,
 )
 
+from ._run import Runner
 from .blobs import BlobRepository
 
 
@@ -20,7 +21,7 @@ class CheckpointRepository:
     Checkpoints over the blobs they are made of.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection | Runner) -> None:
         self._blobs = BlobRepository(connection)
 
     def find_manifest(self, session_id: str, ref: BlobRef) -> SessionCheckpoint | None:

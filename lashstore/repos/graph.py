@@ -14,6 +14,7 @@ from lashstore.model.record import Record
 from lashstore.tables import session_nodes, sessions
 
 from ._dialect import BIND, any_of
+from ._run import Runner
 
 _c = session_nodes.c
 _is_session = _c.session_id == BIND("session_id")
@@ -188,8 +189,8 @@ class SessionGraphRepository:
     Rows of `session_nodes`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find_live(self, session_id: str, node_id: str) -> SessionNode | None:
         """

@@ -13,6 +13,7 @@ from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
 from lashstore.tables import session_heads
 
 from ._dialect import BIND, upsert
+from ._run import Runner
 
 _c = session_heads.c
 _CONTENT = (
@@ -94,8 +95,8 @@ class SessionHeadRepository:
     Rows of `session_heads`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str) -> StoredHead | None:
         """

@@ -13,6 +13,7 @@ from lashstore.model.leases import (
 from lashstore.tables import session_execution_leases
 
 from ._dialect import BIND, upsert
+from ._run import Runner
 
 _c = session_execution_leases.c
 _CONTENT = (
@@ -33,8 +34,8 @@ class ExecutionLeaseRepository:
     Rows of `session_execution_leases`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str) -> LeaseRow | None:
         """

@@ -30,6 +30,7 @@ from lashstore.tables import session_queued_batches
 
 from ._claims import (
     CLAIM_COLUMNS,
+    CLEARED_CLAIM,
     NO_CLAIM,
     RenewedClaim,
     grant_statement,
@@ -44,6 +45,7 @@ from ._claims import (
     renew_statement,
 )
 from ._dialect import BIND
+from ._run import Runner
 
 _KIND = "queued-work batch"
 _c = session_queued_batches.c
@@ -93,14 +95,14 @@ _make_ready = (
         _c.is_ready == sa.literal_column("0"),
         _c.available_at_ms <= BIND("now_ms"),
     )
-    .values(is_ready=1)
+    .values(is_ready=sa.literal_column("1"))
 )
 _grant = grant_statement(session_queued_batches, _c.batch_id)
 _renew = renew_statement(session_queued_batches, _c.batch_id)
 _abandon = (
     sa.update(session_queued_batches)
     .where(is_of_claim(session_queued_batches))
-    .values(**NO_CLAIM)
+    .values(**CLEARED_CLAIM)
 )
 _complete = (
     sa.delete(session_queued_batches)
@@ -173,8 +175,8 @@ class QueuedWorkRepository:
     Rows of `session_queued_batches`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find_by_source_key(
         self, session_id: str, source_key: str
@@ -217,18 +219,16 @@ class QueuedWorkRepository:
         )
 
         def list_page(after_seq: int, page: int) -> list[Any]:
-            return list(
-                self._connection.execute(
-                    _list_candidates,
-                    {
-                        "session_id": session_id,
-                        "after_seq": after_seq,
-                        "now_ms": now_ms,
-                        "host_id": death_host(claimant),
-                        "page": page,
-                    },
-                )
-            )
+            return self._connection.execute(
+                _list_candidates,
+                {
+                    "session_id": session_id,
+                    "after_seq": after_seq,
+                    "now_ms": now_ms,
+                    "host_id": death_host(claimant),
+                    "page": page,
+                },
+            ).all()
 
         for row in page_through(list_page, first_page=1):
             yield _batch_from_row(session_id, row)

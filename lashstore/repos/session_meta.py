@@ -11,6 +11,7 @@ from lashstore.model.session import SessionMeta
 from lashstore.tables import session_meta
 
 from ._dialect import BIND, insert_if_absent, upsert
+from ._run import Runner
 
 _c = session_meta.c
 _find = sa.select(_c.meta_json, _c.checksum).where(_c.session_id == BIND("session_id"))
@@ -31,8 +32,8 @@ class SessionMetaRepository:
     Rows of `session_meta`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str) -> SessionMeta | None:
         """

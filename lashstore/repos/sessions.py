@@ -8,6 +8,7 @@ from lashstore.model.record import Record
 from lashstore.tables import sessions
 
 from ._dialect import BIND, insert_if_absent
+from ._run import Runner
 
 _c = sessions.c
 _is_session = _c.session_id == BIND("session_id")
@@ -37,8 +38,8 @@ class SessionRepository:
     Rows of `sessions`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str) -> SessionIdentity | None:
         """
@@ -55,7 +56,7 @@ class SessionRepository:
         """
         Return the session of a file that holds one; None if it has none yet.
         """
-        row = self._connection.execute(_find_any).one_or_none()
+        row = self._connection.execute(_find_any, {}).one_or_none()
         if row is None:
             return None
         return SessionIdentity(session_id=row.session_id, incarnation=row.incarnation)

@@ -9,6 +9,7 @@ from lashstore.model.commit import RuntimeCommitResult, StoredTurn, TurnCommitSt
 from lashstore.tables import session_turn_commits
 
 from ._dialect import BIND
+from ._run import Runner
 
 _c = session_turn_commits.c
 _find = sa.select(
@@ -22,8 +23,8 @@ class TurnCommitRepository:
     Rows of `session_turn_commits`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str, turn_id: str) -> StoredTurn | None:
         """

@@ -33,6 +33,7 @@ from lashstore.tables import TURN_INPUTS, session_turn_inputs
 
 from ._claims import (
     CLAIM_COLUMNS,
+    CLEARED_CLAIM,
     NO_CLAIM,
     RenewedClaim,
     grant_statement,
@@ -47,6 +48,7 @@ from ._claims import (
     renew_statement,
 )
 from ._dialect import BIND, any_of
+from ._run import Runner
 
 _KIND = "turn input"
 _c = session_turn_inputs.c
@@ -87,18 +89,24 @@ _STATE_CODES = {
 }
 
 
+def _literal(value: str | int) -> sa.ColumnElement[Any]:
+    # A bound state beside partial indexes makes SQLite prepare the statement
+    # anew at every run, since its value may decide which of them can serve.
+    return sa.literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
 def _moved_to(state: TurnInputState, **values: Any) -> dict[str, Any]:
     is_next_turn = (
         sa.literal_column("1")
         if "turn_id" in values
-        else sa.case((_c.turn_id.is_(None), 1), else_=0)
+        else sa.case((_c.turn_id.is_(None), _literal(1)), else_=_literal(0))
     )
-    code = 2 * _STATE_CODES[state] + is_next_turn
+    code = _literal(2 * _STATE_CODES[state]) + is_next_turn
     return {
         **values,
-        "state": state.value,
-        "is_open": int(state not in TERMINAL_STATES),
-        "checksum": _c.checksum % _HALF + _HALF * code,
+        "state": _literal(state),
+        "is_open": _literal(int(state not in TERMINAL_STATES)),
+        "checksum": _c.checksum % _literal(_HALF) + _literal(_HALF) * code,
     }
 
 
@@ -157,7 +165,7 @@ _renew = renew_statement(session_turn_inputs, _c.input_id)
 _complete = (
     sa.update(session_turn_inputs)
     .where(is_of_claim(session_turn_inputs))
-    .values(**NO_CLAIM, **_moved_to(TurnInputState.COMPLETED))
+    .values(**CLEARED_CLAIM, **_moved_to(TurnInputState.COMPLETED))
     .returning(_c.input_id)
 )
 # Two statements, since a claim's inputs are of one state.
@@ -165,35 +173,37 @@ _abandon_accepted = (
     sa.update(session_turn_inputs)
     .where(
         is_of_claim(session_turn_inputs),
-        _c.state == TurnInputState.ACCEPTED.value,
+        _c.state == _literal(TurnInputState.ACCEPTED),
     )
-    .values(**NO_CLAIM, **_moved_to(TurnInputState.PENDING_ACTIVE))
+    .values(**CLEARED_CLAIM, **_moved_to(TurnInputState.PENDING_ACTIVE))
 )
 _abandon_deferred = (
     sa.update(session_turn_inputs)
     .where(is_of_claim(session_turn_inputs))
-    .values(**NO_CLAIM)
+    .values(**CLEARED_CLAIM)
 )
 _cancel = (
     sa.update(session_turn_inputs)
     .where(_c.session_id == BIND("of_session_id"), any_of(_c.input_id, "keys"))
-    .values(**NO_CLAIM, **_moved_to(TurnInputState.CANCELLED))
+    .values(**CLEARED_CLAIM, **_moved_to(TurnInputState.CANCELLED))
 )
 # A damaged input's checksum stays as it is, so that it goes on to say so.
 _quarantine = (
     sa.update(session_turn_inputs)
     .where(_c.session_id == BIND("of_session_id"), any_of(_c.input_id, "keys"))
-    .values(**NO_CLAIM, state=TurnInputState.CANCELLED.value, is_open=0)
+    .values(
+        **CLEARED_CLAIM, state=_literal(TurnInputState.CANCELLED), is_open=_literal(0)
+    )
 )
 _defer_turns = (
     sa.update(session_turn_inputs)
     .where(
         _c.session_id == BIND("of_session_id"),
         sa.text(TURN_INPUTS),
-        _c.state == TurnInputState.PENDING_ACTIVE.value,
+        _c.state == _literal(TurnInputState.PENDING_ACTIVE),
         any_of(_c.turn_id, "turn_ids"),
     )
-    .values(**NO_CLAIM, **_TO_NEXT_TURN)
+    .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
 )
 _defer_orphaned = (
     sa.update(session_turn_inputs)
@@ -202,7 +212,7 @@ _defer_orphaned = (
         sa.text(TURN_INPUTS),
         ~any_of(_c.turn_id, "live_turn_ids"),
     )
-    .values(**NO_CLAIM, **_TO_NEXT_TURN)
+    .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
     .returning(*_columns)
 )
 _remove_terminal = sa.delete(session_turn_inputs).where(
@@ -321,8 +331,8 @@ class TurnInputRepository:
     Rows of `session_turn_inputs`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def find(self, session_id: str, target: CancelTarget) -> Any:
         """
@@ -359,11 +369,9 @@ class TurnInputRepository:
         """
         Return the rows from a sequence number on, in admission order.
         """
-        return list(
-            self._connection.execute(
-                _list_from, {"session_id": session_id, "from_seq": from_seq}
-            )
-        )
+        return self._connection.execute(
+            _list_from, {"session_id": session_id, "from_seq": from_seq}
+        ).all()
 
     def list_open(
         self, session_id: str, *, now_ms: int
@@ -406,11 +414,9 @@ class TurnInputRepository:
             }
 
         def list_page(after_seq: int, page: int) -> list[Any]:
-            return list(
-                self._connection.execute(
-                    statement, {**values, "after_seq": after_seq, "page": page}
-                )
-            )
+            return self._connection.execute(
+                statement, {**values, "after_seq": after_seq, "page": page}
+            ).all()
 
         for row in page_through(list_page, first_page=wanted):
             yield input_from_row(session_id, row)

@@ -19,6 +19,7 @@ from lashstore.model.usage import (
 from lashstore.tables import session_usage, session_usage_totals, sessions
 
 from ._dialect import BIND, any_of, upsert
+from ._run import Runner
 
 _d = session_usage.c
 _t = session_usage_totals.c
@@ -96,8 +97,8 @@ class UsageRepository:
     Rows of `session_usage` and `session_usage_totals`.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
 
     def list_deltas(self, session_id: str) -> tuple[TokenLedgerEntry, ...]:
         """

@@ -24,6 +24,7 @@ from .handle import StoreHandle
 from .transaction import SessionTransaction
 
 _GENERIC = BlobDescriptor.for_kind(ArtifactKind.GENERIC_BLOB)
+_WORTH_A_LOOK_UP = 32 * 1024
 _MODULE_PREFIX = "module:sha256:"
 
 
@@ -33,8 +34,8 @@ class BlobStore(StoreHandle):
     """
 
     # What the last commit of this handle stored: refs that are almost surely
-    # still there, so that an unchanged snapshot is not even looked up before
-    # the lock. Under the lock every ref is looked up anyway.
+    # still there, so that an unchanged snapshot is neither compressed nor
+    # looked up before the lock. Under the lock every ref is looked up anyway.
     _recent_refs: frozenset[BlobRef] = frozenset()
 
     def put_blob(self, content: bytes) -> BlobRef:
@@ -253,10 +254,13 @@ class BlobStore(StoreHandle):
             and compression_level(profile, blob.descriptor, len(blob.content))
             is not None
         ]
-        if not heavy:
-            return {}
-        refs = [blob.ref for blob in heavy]
-        stored = self._read(lambda tx: tx.blobs.list_stored_refs(self.session_id, refs))
+        # Compressing less takes no longer than the look-up that may save it.
+        refs = [blob.ref for blob in heavy if len(blob.content) >= _WORTH_A_LOOK_UP]
+        stored: frozenset[BlobRef] = frozenset()
+        if refs:
+            stored = self._read(
+                lambda tx: tx.blobs.list_stored_refs(self.session_id, refs)
+            )
         return {
             blob.ref: compress(blob, profile)
             for blob in heavy

@@ -2,8 +2,6 @@
 The repositories of one open transaction.
 """
 
-from functools import cached_property
-
 import sqlalchemy as sa
 
 from lashstore.clock import Clock
@@ -22,6 +20,7 @@ from lashstore.repos import (
     TurnInputRepository,
     UsageRepository,
 )
+from lashstore.repos._run import Runner
 
 
 class SessionTransaction:
@@ -36,104 +35,29 @@ class SessionTransaction:
     def __init__(
         self, connection: sa.Connection, session_id: str, clock: Clock
     ) -> None:
-        self.connection = connection
         self.session_id = session_id
         self._clock = clock
+        self._now_ms: int | None = None
+        rows = Runner(connection)
+        self.sessions = SessionRepository(rows)
+        self.session_meta = SessionMetaRepository(rows)
+        self.heads = SessionHeadRepository(rows)
+        self.graph = SessionGraphRepository(rows)
+        self.blobs = BlobRepository(rows)
+        self.checkpoints = CheckpointRepository(rows)
+        self.artifacts = ArtifactRepository(rows)
+        self.usage = UsageRepository(rows)
+        self.turn_commits = TurnCommitRepository(rows)
+        self.execution_leases = ExecutionLeaseRepository(rows)
+        self.queued_work = QueuedWorkRepository(rows)
+        self.turn_inputs = TurnInputRepository(rows)
+        self.attachments = AttachmentRepository(rows)
 
-    @cached_property
+    @property
     def now_ms(self) -> int:
         """
         The operation's time: read once, when it is first needed.
         """
-        return self._clock.now_ms()
-
-    @cached_property
-    def sessions(self) -> SessionRepository:
-        """
-        Identity and admission sequence.
-        """
-        return SessionRepository(self.connection)
-
-    @cached_property
-    def heads(self) -> SessionHeadRepository:
-        """
-        Heads.
-        """
-        return SessionHeadRepository(self.connection)
-
-    @cached_property
-    def graph(self) -> SessionGraphRepository:
-        """
-        Nodes.
-        """
-        return SessionGraphRepository(self.connection)
-
-    @cached_property
-    def checkpoints(self) -> CheckpointRepository:
-        """
-        Checkpoints.
-        """
-        return CheckpointRepository(self.connection)
-
-    @cached_property
-    def blobs(self) -> BlobRepository:
-        """
-        Blobs.
-        """
-        return BlobRepository(self.connection)
-
-    @cached_property
-    def usage(self) -> UsageRepository:
-        """
-        Usage deltas and totals.
-        """
-        return UsageRepository(self.connection)
-
-    @cached_property
-    def turn_commits(self) -> TurnCommitRepository:
-        """
-        Committed turns.
-        """
-        return TurnCommitRepository(self.connection)
-
-    @cached_property
-    def execution_leases(self) -> ExecutionLeaseRepository:
-        """
-        Execution leases.
-        """
-        return ExecutionLeaseRepository(self.connection)
-
-    @cached_property
-    def queued_work(self) -> QueuedWorkRepository:
-        """
-        Queued batches.
-        """
-        return QueuedWorkRepository(self.connection)
-
-    @cached_property
-    def turn_inputs(self) -> TurnInputRepository:
-        """
-        Turn inputs.
-        """
-        return TurnInputRepository(self.connection)
-
-    @cached_property
-    def attachments(self) -> AttachmentRepository:
-        """
-        The attachment manifest.
-        """
-        return AttachmentRepository(self.connection)
-
-    @cached_property
-    def artifacts(self) -> ArtifactRepository:
-        """
-        Artifact names.
-        """
-        return ArtifactRepository(self.connection)
-
-    @cached_property
-    def session_meta(self) -> SessionMetaRepository:
-        """
-        Session meta.
-        """
-        return SessionMetaRepository(self.connection)
+        if self._now_ms is None:
+            self._now_ms = self._clock.now_ms()
+        return self._now_ms

@@ -1,0 +1,3 @@
+"""
+What lashstore costs, as ratios to hand-written sqlite3 code.
+"""

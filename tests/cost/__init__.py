@@ -1,0 +1,3 @@
+"""
+What an operation costs must not depend on how much is stored.
+"""

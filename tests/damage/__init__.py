@@ -1,0 +1,3 @@
+"""
+Damage done behind the library's back: found out, never believed.
+"""

@@ -1,0 +1,200 @@
+"""
+The documents: what they show runs, what they name exists.
+"""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+MAKEFILE = ROOT / "Makefile"
+ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
+DOCUMENTS = (
+    README,
+    CONTRIBUTING,
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
+
+# The contract's "Words".
+NOUNS = (
+    "session",
+    "turn",
+    "commit",
+    "head",
+    "revision",
+    "checkpoint",
+    "manifest",
+    "blob",
+    "node",
+    "leaf",
+    "active path",
+    "agent frame",
+    "lease",
+    "fence (fencing token)",
+    "incarnation",
+    "claim",
+    "completion",
+    "batch",
+    "source key",
+    "turn input",
+    "process",
+    "event",
+    "wake",
+    "grant",
+    "trigger",
+    "subscription",
+    "occurrence",
+    "delivery",
+    "effect",
+    "replay",
+    "scope",
+    "tombstone",
+    "vacuum",
+    "GC",
+)
+
+
+def _python_blocks(path: Path) -> list[str]:
+    return re.findall(
+        r"^```python\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE
+    )
+
+
+def _named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_quickstart_runs(tmp_path, monkeypatch):
+    """
+    The README's one Python block runs as it stands, prints what it is to
+    show, and leaves nothing behind.
+    """
+    (block,) = _python_blocks(README)
+    monkeypatch.chdir(tmp_path)
+    printed = io.StringIO()
+
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+
+    assert [
+        "landed once: True at revision 1",
+        "user said: What is 6 times 7?",
+        "assistant said: 42",
+        "{'multiplications': 1} 13 tokens",
+    ] == printed.getvalue().splitlines()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_other_documents_have_no_untested_python():
+    """
+    Python is shown in the README alone, where it is run.
+    """
+    assert [README] == [path for path in DOCUMENTS if "```py" in path.read_text()]
+
+
+def test_readme_is_short():
+    """
+    The README has fewer than 100 lines.
+    """
+    assert len(README.read_text().splitlines()) < 100
+
+
+def test_readme_starts_with_the_two_commands():
+    """
+    A title, one sentence and the two commands come before everything else.
+    """
+    lines = [line for line in README.read_text().splitlines() if line]
+
+    assert "# lashstore" == lines[0]
+    assert lines[1].endswith(".")
+    assert 1 == len(re.findall(r"\.(?:\s|$)", lines[1]))
+    assert ["```sh", "make demo", "make test", "```"] == [
+        line.split("  ")[0] for line in lines[2:6]
+    ]
+
+
+@pytest.mark.parametrize("path", [README, CONTRIBUTING], ids=_named)
+def test_named_make_targets_exist(path):
+    """
+    Every `make` target that is named is one of the Makefile's.
+    """
+    targets = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE.read_text(), re.MULTILINE))
+    named = set(
+        re.findall(r"(?:^|`)make ([a-z][a-z-]*)", path.read_text(), re.MULTILINE)
+    )
+
+    assert named
+    assert set() == named - targets
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_named)
+def test_links_lead_somewhere(path):
+    """
+    Every link to a file of the repository has a target.
+    """
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+
+    assert [] == [link for link in links if not (path.parent / link).exists()]
+
+
+def test_adrs_are_numbered_without_gaps():
+    """
+    Decisions are numbered from 1 on, each number once, and named in words.
+    """
+    assert [f"{number:04}" for number in range(1, len(ADRS) + 1)] == [
+        path.name[:4] for path in ADRS
+    ]
+    assert [] == [
+        path.name
+        for path in ADRS
+        if not re.fullmatch(r"\d{4}(-[a-z0-9]+){3,}\.md", path.name)
+    ]
+
+
+@pytest.mark.parametrize("path", ADRS, ids=_named)
+def test_adr_is_whole(path):
+    """
+    Every decision has a title, a known status, its context, the decision
+    and its consequences, on one page.
+    """
+    text = path.read_text()
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    status = parts[2].split()[0] if len(parts) > 2 else ""
+
+    assert re.match(rf"# {int(path.name[:4])}\. \S", text)
+    assert ["Status", "Context", "Decision", "Consequences"] == parts[1::2]
+    assert all(part.strip() for part in parts[2::2])
+    assert re.fullmatch(r"Proposed|Accepted|Superseded", status.rstrip("."))
+    assert len(text.splitlines()) <= 50
+
+
+def test_glossary_defines_each_noun_once():
+    """
+    The glossary has one entry of one sentence for each word of the contract.
+    """
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    entries = re.findall(r"^- \*\*(.+?)\*\*: (.+)$", text, re.MULTILINE)
+
+    assert sorted(NOUNS, key=str.lower) == [noun for noun, _ in entries]
+    assert [] == [noun for noun, says in entries if not re.fullmatch(r"[^.]+\.", says)]
+
+
+def test_changelog_fragments_are_named_by_kind():
+    """
+    Every fragment is named after its issue and its kind of change, and
+    holds whole sentences.
+    """
+    fragments = sorted((ROOT / "changelog.d").iterdir())
+
+    assert fragments
+    for path in fragments:
+        assert re.fullmatch(
+            r"\d+(-[a-z0-9]+)*\.(added|changed|fixed|removed)\.md", path.name
+        )
+        assert all(line.endswith(".") for line in path.read_text().splitlines())
