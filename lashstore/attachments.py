@@ -21,13 +21,14 @@ from typing import Protocol
 import msgspec
 
 from .codec import encode_record, sha256_hex
-from .engines import folder_lock, translate
 from .errors import (
     AttachmentNotFoundError,
     BackendError,
     CorruptRecordError,
     SessionDeletedError,
 )
+from .failures import translate
+from .files import folder_lock
 from .model.attachments import (
     AttachmentIntent,
     AttachmentMeta,

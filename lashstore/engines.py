@@ -1,60 +1,57 @@
 """
-SQLite databases: every pragma, lock, BEGIN, checkpoint and file of them.
+Databases: every transaction, BEGIN and WAL checkpoint of them.
 
 The rules behind this module:
 
-* sqlite3 of Python 3.11 would open transactions by itself, and only before
-  DML, so a read and the write after it would not be one transaction. It is
-  told not to, and BEGIN is said here (SQLAlchemy's documented recipe).
 * A deferred transaction that reads and then writes can fail at once with
   SQLITE_BUSY_SNAPSHOT, whatever the timeout; so writers say BEGIN IMMEDIATE.
-* The busy handler does not cover the switch to WAL; it is retried, once, when
-  a file is made.
 * SQLite before 3.51.3 can corrupt a file when a checkpoint overlaps a writer
   of another connection (https://www.sqlite.org/wal.html, "WAL-reset bug");
   so automatic checkpoints are off, and one is run only while a second
   connection holds the write lock.
-* Files are made and deleted under a lock on their folder, so that nobody
-  meets the WAL of a database that is being replaced.
 """
 
-import fcntl
 import logging
 import os
 import sqlite3
-import struct
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
+from .connections import (
+    connect_immutable,
+    connect_reading,
+    connect_writing,
+    enter_wal,
+    has_wal,
+    is_absent,
+)
 from .errors import (
-    BackendError,
-    CorruptRecordError,
     LashStoreError,
-    NotALashStoreError,
     ReadOnlyStoreError,
     SchemaVersionError,
     StoreBusyError,
     StoreClosedError,
     StoreNotFoundError,
 )
-from .model.options import StoreOptions
-from .openfiles import (
-    LockingConnection,
-    bypassing_locks,
-    connect_locking,
-    file_identity,
+from .failures import (
+    DRIVER_ERRORS,
+    DatabaseGoneError,
+    driver_error,
+    error_code,
+    is_busy,
+    translate,
 )
+from .files import make_file, refuse_foreign
+from .model.options import StoreOptions
+from .openfiles import bypassing_locks, file_identity
 from .tables import (
-    APPLICATION_ID,
     COMPONENT_TABLES,
     SCHEMA_VERSIONS,
     metadata,
@@ -65,11 +62,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_MAGIC = b"SQLite format 3\0"
-_HEADER_BYTES = 100
-_SIDECARS = ("-wal", "-shm", "-journal")
-_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
-_DRIVER_ERRORS = (sa.exc.SQLAlchemyError, sqlite3.Error)
 _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
 _BEGIN = "lashstore_begin"
@@ -82,12 +74,6 @@ _find_version = sa.select(schema_versions.c.version).where(
 # once per process, not once per session, and 200 open sessions stay small.
 _template = sa.create_engine("sqlite+pysqlite://", poolclass=NullPool)
 _compiled: dict[Any, Any] = {}
-
-
-class DatabaseGoneError(Exception):
-    """
-    The file this database was opened on is gone or another one by now.
-    """
 
 
 class Source(Protocol):
@@ -247,10 +233,10 @@ class Database:
             raise StoreClosedError
         try:
             yield
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             if self._is_closed:
                 raise StoreClosedError from error
-            if _code(error) == sqlite3.SQLITE_CANTOPEN:
+            if error_code(error) == sqlite3.SQLITE_CANTOPEN:
                 self._require_current()
             raise translate(error, self.path) from driver_error(error)
 
@@ -290,7 +276,7 @@ class Database:
                     before = self._signature()
                     try:
                         answer = self._read_begun(self._immutable, operation)
-                    except (LashStoreError, *_DRIVER_ERRORS):
+                    except (LashStoreError, *DRIVER_ERRORS):
                         if self._signature() == before:
                             raise
                         continue
@@ -333,8 +319,8 @@ class Database:
         """
         try:
             self._checkpoint_locked()
-        except _DRIVER_ERRORS as error:
-            if not _is_busy(error):
+        except DRIVER_ERRORS as error:
+            if not is_busy(error):
                 _log.warning("checkpoint of %s failed: %s", self.path, error)
 
     def _checkpoint_locked(self) -> None:
@@ -351,99 +337,6 @@ class Database:
             lock.execute(f"PRAGMA busy_timeout = {self._options.busy_timeout_ms}")
             mover.close()
             guard.close()
-
-
-class DatabaseCache:
-    """
-    Databases kept open by path, least recently used out, one in use never.
-    """
-
-    def __init__(self, open_database: Callable[[Path], Database], limit: int) -> None:
-        self._open_database = open_database
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._open: OrderedDict[Path, Database] = OrderedDict()
-        self._pins: dict[Path, int] = {}
-        self._is_closed = False
-
-    @contextmanager
-    def pinned(self, path: Path) -> Iterator[Database]:
-        """
-        Return the database at *path*, kept open until the context ends.
-
-        Raises:
-            StoreClosedError: The cache is closed.
-            DatabaseGoneError: There is no such file any more.
-        """
-        database = self._pin(path)
-        try:
-            yield database
-        finally:
-            self._unpin(path)
-
-    def _pin(self, path: Path) -> Database:
-        with self._lock:
-            if self._is_closed:
-                msg = "the factory is closed: make a new one"
-                raise StoreClosedError(msg)
-            database = self._open.get(path)
-            if database is None:
-                database = self._open[path] = self._open_database(path)
-            self._open.move_to_end(path)
-            self._pins[path] = self._pins.get(path, 0) + 1
-            return database
-
-    def _unpin(self, path: Path) -> None:
-        with self._lock:
-            self._pins[path] -= 1
-            if not self._pins[path]:
-                del self._pins[path]
-            idle = [known for known in self._open if known not in self._pins]
-            surplus = len(self._open) - self._limit
-            evicted = [self._open.pop(known) for known in idle[: max(0, surplus)]]
-        for database in evicted:
-            database.close()
-
-    def forget(self, path: Path) -> None:
-        """
-        Close the database at *path*, so that the next user opens it anew.
-        """
-        with self._lock:
-            database = self._open.pop(path, None)
-        if database is not None:
-            database.close()
-
-    def close(self) -> None:
-        """
-        Close every database; any use after it raises `StoreClosedError`.
-        """
-        with self._lock:
-            self._is_closed = True
-            databases = list(self._open.values())
-            self._open.clear()
-        for database in databases:
-            database.close()
-
-
-class CachedSource:
-    """
-    A store's view of one file in a cache.
-    """
-
-    def __init__(self, cache: DatabaseCache, path: Path) -> None:
-        self._cache = cache
-        self._path = path
-
-    def pinned(self) -> AbstractContextManager[Database]:
-        """
-        Return the database, kept open until the context ends.
-        """
-        return self._cache.pinned(self._path)
-
-    def close(self) -> None:
-        """
-        Do nothing: the cache owns the database.
-        """
 
 
 def open_database(
@@ -485,9 +378,9 @@ def _open_once(
     if is_absent(path):
         if not create:
             raise DatabaseGoneError(str(path))
-        _make_file(path, component, options)
+        make_file(path, options, lambda: _fill(path, component, options))
     try:
-        _refuse_foreign(path, options.busy_timeout_ms)
+        refuse_foreign(path, options.busy_timeout_ms)
         database = _connect_pool(path, options)
     except FileNotFoundError as error:
         raise DatabaseGoneError(str(path)) from error
@@ -507,15 +400,15 @@ def open_readonly(path: Path, component: str) -> Database:
     try:
         if is_absent(path):
             raise StoreNotFoundError(path=str(path))
-        _refuse_foreign(path, options.busy_timeout_ms)
+        refuse_foreign(path, options.busy_timeout_ms)
     except OSError as error:
         raise translate(error, path) from driver_error(error)
     database = Database(
-        NullPool(lambda: _connect_reading(path), dialect=_template.dialect),
+        NullPool(lambda: connect_reading(path), dialect=_template.dialect),
         path=path,
         options=options,
         immutable_pool=NullPool(
-            lambda: _connect_immutable(path), dialect=_template.dialect
+            lambda: connect_immutable(path), dialect=_template.dialect
         ),
     )
     found = database.read(lambda connection: _version(connection, component))
@@ -527,8 +420,21 @@ def open_memory(component: str, options: StoreOptions) -> Database:
     """
     Open a database that lives as long as the object.
     """
-    pool = StaticPool(lambda: _connect(None, options), dialect=_template.dialect)
+    pool = StaticPool(lambda: connect_writing(None, options), dialect=_template.dialect)
     return _prepared(Database(pool, path=None, options=options), component)
+
+
+def _connect_pool(path: Path, options: StoreOptions) -> Database:
+    enter_wal(path, options)
+    pool = QueuePool(
+        lambda: connect_writing(path, options),
+        pool_size=4,
+        max_overflow=60,
+        timeout=options.busy_timeout_ms / 1000,
+        use_lifo=True,
+        dialect=_template.dialect,
+    )
+    return Database(pool, path=path, options=options)
 
 
 def _prepared(database: Database, component: str) -> Database:
@@ -575,284 +481,6 @@ def _create_tables(connection: sa.Connection, component: str) -> None:
         )
 
 
-def is_absent(path: Path) -> bool:
-    """
-    Tell whether there is no database at *path*: no file, or an empty one.
-    """
-    try:
-        return path.stat().st_size == 0
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-
-
-def has_wal(path: Path) -> bool:
-    """
-    Tell whether the database at *path* has a WAL with something in it.
-    """
-    try:
-        return Path(f"{path}-wal").stat().st_size > 0
-    except FileNotFoundError:
-        return False
-
-
-def _make_file(path: Path, component: str, options: StoreOptions) -> None:
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    with folder_lock(path.parent, options.busy_timeout_ms):
-        if not is_absent(path):
-            return
-        # A WAL without its database belongs to one that was deleted.
-        _remove_sidecars(path)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _FILE_MODE))
-        path.chmod(_FILE_MODE)
-        try:
-            database = _connect_pool(path, options)
-            try:
-                database.write(lambda connection: _create_tables(connection, component))
-            finally:
-                database.close()
-        except sqlite3.Error as error:
-            raise translate(error, path) from driver_error(error)
-        _sync_folder(path.parent)
-
-
-def remove_files(path: Path, options: StoreOptions) -> None:
-    """
-    Remove a database and its sidecars for good, damaged or not.
-
-    Writers that hold the lock finish first, so that whatever they
-    acknowledged came before the deletion.
-
-    Raises:
-        StoreBusyError: A writer did not finish in time.
-        BackendError: A file could not be removed.
-    """
-    if not path.parent.is_dir():
-        return
-    try:
-        with folder_lock(path.parent, options.busy_timeout_ms):
-            holder = _hold_for_removal(path, options)
-            try:
-                path.unlink(missing_ok=True)
-                _remove_sidecars(path)
-                _sync_folder(path.parent)
-            finally:
-                if holder is not None:
-                    holder.close()
-    except OSError as error:
-        raise translate(error, path) from driver_error(error)
-
-
-def _hold_for_removal(path: Path, options: StoreOptions) -> Any:
-    if is_absent(path):
-        return None
-    try:
-        holder = _connect(path, options)
-    except (sqlite3.Error, DatabaseGoneError):
-        # Damaged beyond opening; the name makes it ours to remove.
-        return None
-    try:
-        holder.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as error:
-        holder.close()
-        if _is_busy(error):
-            raise translate(error, path) from driver_error(error)
-        return None
-    return holder
-
-
-def _remove_sidecars(path: Path) -> None:
-    for suffix in _SIDECARS:
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-
-@contextmanager
-def folder_lock(folder: Path, timeout_ms: int) -> Iterator[None]:
-    """
-    Hold the right to make and delete files in *folder*, across processes.
-
-    Raises:
-        StoreBusyError: It was not had in time.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        deadline = time.monotonic() + timeout_ms / 1000
-        while not _try_flock(handle):
-            if time.monotonic() > deadline:
-                msg = f"{folder} is locked by another process: try again"
-                raise StoreBusyError(msg)
-            time.sleep(0.002)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _try_flock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _refuse_foreign(path: Path, timeout_ms: int) -> None:
-    # From the header alone where possible, so that a file that is not ours is
-    # not even opened by SQLite. See https://www.sqlite.org/fileformat2.html.
-    if _is_acceptable(path):
-        return
-    # A file that is being made this moment looks like none of ours.
-    with folder_lock(path.parent, timeout_ms):
-        if not is_absent(path) and not _is_acceptable(path):
-            raise NotALashStoreError(path=str(path))
-
-
-def _is_acceptable(path: Path) -> bool:
-    with bypassing_locks(path) as is_allowed:
-        # What this process has open has been looked at before.
-        return not is_allowed or _is_header_acceptable(path)
-
-
-def _is_header_acceptable(path: Path) -> bool:
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
-        # A journal may hold the header that belongs here.
-        return Path(f"{path}-journal").exists()
-    (application_id,) = struct.unpack(">I", header[68:72])
-    return application_id == APPLICATION_ID or _is_ours_or_empty(path)
-
-
-def _is_ours_or_empty(path: Path) -> bool:
-    try:
-        name = _read_name(path)
-        name += "&readonly_shm=1" if has_wal(path) else "&immutable=1"
-        connection = sqlite3.connect(name, factory=LockingConnection, **_READING)
-        try:
-            (found,) = connection.execute("PRAGMA application_id").fetchone()
-            (objects,) = connection.execute(
-                "SELECT count(*) FROM sqlite_master"
-            ).fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return False
-    return bool(found == APPLICATION_ID or (found == 0 and objects == 0))
-
-
-def _connect_pool(path: Path, options: StoreOptions) -> Database:
-    _enter_wal(path, options)
-    pool = QueuePool(
-        lambda: _connect(path, options),
-        pool_size=4,
-        max_overflow=60,
-        timeout=options.busy_timeout_ms / 1000,
-        use_lifo=True,
-        dialect=_template.dialect,
-    )
-    return Database(pool, path=path, options=options)
-
-
-def _connect(target: Path | None, options: StoreOptions) -> Any:
-    how: dict[str, Any] = {
-        "isolation_level": None,
-        "check_same_thread": False,
-        "timeout": options.busy_timeout_ms / 1000,
-        "cached_statements": 256,
-    }
-    if target is None:
-        connection = sqlite3.connect(":memory:", factory=LockingConnection, **how)
-    else:
-        # mode=rw: a file that is gone is not made again behind our back.
-        name = f"file:{quote(str(target))}?mode=rw"
-        try:
-            connection = connect_locking(target, name, uri=True, **how)
-        except FileNotFoundError as error:
-            raise DatabaseGoneError(str(target)) from error
-    return _with_pragmas(
-        connection,
-        "foreign_keys = ON",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-        f"synchronous = {options.synchronous.upper()}",
-        "wal_autocheckpoint = 0",
-        f"journal_size_limit = {options.wal_limit_bytes}",
-        "cache_size = -2000",
-    )
-
-
-def _with_pragmas(connection: sqlite3.Connection, *pragmas: str) -> sqlite3.Connection:
-    try:
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-_READING: dict[str, Any] = {
-    "uri": True,
-    "isolation_level": None,
-    "check_same_thread": False,
-    "timeout": 1.0,
-}
-
-
-def _connect_immutable(path: Path) -> Any:
-    # Creates nothing and takes no locks; only under `bypassing_locks`.
-    return _read_carefully(
-        sqlite3.connect(
-            f"{_read_name(path)}&immutable=1", factory=LockingConnection, **_READING
-        )
-    )
-
-
-def _connect_reading(path: Path) -> Any:
-    # The index of a WAL that is there is read, but not written.
-    name = _read_name(path)
-    if has_wal(path):
-        name += "&readonly_shm=1"
-    return _read_carefully(connect_locking(path, name, **_READING))
-
-
-def _read_name(path: Path) -> str:
-    return f"file:{quote(str(path))}?mode=ro"
-
-
-def _read_carefully(connection: sqlite3.Connection) -> sqlite3.Connection:
-    return _with_pragmas(
-        connection, "trusted_schema = OFF", "query_only = ON", "cache_size = -500"
-    )
-
-
-def _enter_wal(path: Path, options: StoreOptions) -> None:
-    deadline = time.monotonic() + options.busy_timeout_ms / 1000
-    pause = 0.001
-    while True:
-        try:
-            connection = _connect(path, options)
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-                if mode != "wal":
-                    connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                return
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
-                raise translate(error, path) from driver_error(error)
-        time.sleep(pause)
-        pause = min(2 * pause, 0.05)
-
-
 def _say_begin(connection: sa.Connection) -> None:
     statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
     driver = connection.connection.driver_connection
@@ -860,35 +488,9 @@ def _say_begin(connection: sa.Connection) -> None:
     driver.execute(statement)
 
 
-def driver_error(error: BaseException) -> BaseException:
-    """
-    Return the driver's own error behind one of SQLAlchemy's.
-    """
-    return getattr(error, "orig", None) or error
-
-
-def _code(error: BaseException) -> int | None:
-    code = getattr(driver_error(error), "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _is_busy(error: BaseException) -> bool:
-    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def translate(error: Exception, path: Path | None) -> LashStoreError:
-    """
-    Say in our terms what a driver or the operating system raised.
-    """
-    where = "the in-memory store" if path is None else str(path)
-    if _is_busy(error) or isinstance(error, sa.exc.TimeoutError):
-        msg = f"{where} is locked by another writer: try again"
-        return StoreBusyError(msg)
-    if _code(error) == sqlite3.SQLITE_NOTADB or isinstance(error, IsADirectoryError):
-        return NotALashStoreError(path=where)
-    cause = driver_error(error)
-    if str(cause).startswith("Could not decode to UTF-8"):
-        # A text column whose bytes are no text any more.
-        return CorruptRecordError(record_kind="row", key=where, reason=str(cause))
-    msg = f"{where} failed: {cause}"
-    return BackendError(msg)
+def _fill(path: Path, component: str, options: StoreOptions) -> None:
+    database = _connect_pool(path, options)
+    try:
+        database.write(lambda connection: _create_tables(connection, component))
+    finally:
+        database.close()

@@ -11,21 +11,17 @@ from typing import Self
 
 from .clock import Clock, SystemClock
 from .codec import sha256_hex
-from .engines import (
-    CachedSource,
-    Database,
-    DatabaseCache,
-    DatabaseGoneError,
-    is_absent,
-    open_database,
-    remove_files,
-)
+from .connections import is_absent
+from .database_cache import CachedSource, DatabaseCache
+from .engines import Database, open_database
 from .errors import (
     InvalidArgumentError,
     LashStoreError,
     SessionDeletedError,
     StoreClosedError,
 )
+from .failures import DatabaseGoneError
+from .files import remove_files
 from .model.options import DurabilityTier, StoreOptions
 from .model.record import require_counter, require_optional_text, require_text
 from .model.session import (

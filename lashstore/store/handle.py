@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 import sqlalchemy as sa
 
 from lashstore.clock import Clock
-from lashstore.engines import Database, DatabaseGoneError, Source
+from lashstore.engines import Database, Source
 from lashstore.errors import (
     InvalidArgumentError,
     SessionBindingMismatchError,
@@ -20,6 +20,7 @@ from lashstore.errors import (
     SessionExecutionLeaseExpiredError,
     StoreClosedError,
 )
+from lashstore.failures import DatabaseGoneError
 from lashstore.model.leases import (
     SessionExecutionLeaseFence,
     is_valid_fence,
