@@ -86,8 +86,12 @@ def _compile(text: str) -> CompiledSchema:
     try:
         _check_meta(schema)
         _check_references(schema)
+    except InvalidArgumentError:
+        raise
     except RecursionError as error:
         raise _no_schema("it is nested too deeply") from error
+    except ValueError as error:
+        raise _no_schema(str(error)) from error
     # An empty registry of its own: the default one would fetch.
     return CompiledSchema(Draft202012Validator(schema, registry=Registry()))
 
