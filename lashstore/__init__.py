@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from .clock import (
         SystemClock as SystemClock,
     )
+    from .effects import (
+        EffectController as EffectController,
+    )
+    from .effects import (
+        EffectHost as EffectHost,
+    )
     from .errors import (
         AttachmentNotFoundError as AttachmentNotFoundError,
     )
@@ -200,6 +206,30 @@ if TYPE_CHECKING:
     )
     from .model.commit import (
         TurnCommitStamp as TurnCommitStamp,
+    )
+    from .model.effects import (
+        EffectEnvelope as EffectEnvelope,
+    )
+    from .model.effects import (
+        EffectReplayOptions as EffectReplayOptions,
+    )
+    from .model.effects import (
+        ExecutionScope as ExecutionScope,
+    )
+    from .model.effects import (
+        OperationScope as OperationScope,
+    )
+    from .model.effects import (
+        ProcessScope as ProcessScope,
+    )
+    from .model.effects import (
+        QueueDrainScope as QueueDrainScope,
+    )
+    from .model.effects import (
+        SessionDeleteScope as SessionDeleteScope,
+    )
+    from .model.effects import (
+        TurnScope as TurnScope,
     )
     from .model.graph import (
         ActivePath as ActivePath,
@@ -599,6 +629,20 @@ _HOMES = {
         "TokenUsage",
     ),
     "model.wakes": ("ProcessWakeDelivery",),
+    "effects": (
+        "EffectController",
+        "EffectHost",
+    ),
+    "model.effects": (
+        "EffectEnvelope",
+        "EffectReplayOptions",
+        "ExecutionScope",
+        "OperationScope",
+        "ProcessScope",
+        "QueueDrainScope",
+        "SessionDeleteScope",
+        "TurnScope",
+    ),
     "store": (
         "SessionTransaction",
         "Store",

@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .model.blobs import ArtifactKind
+from .model.effects import EffectStatus
 from .model.queue import DeliveryPolicy, QueuedWorkClass, SlotPolicy
 from .model.turn_inputs import CheckpointKind, TurnInputState
 from .model.usage import USAGE_COUNTERS
@@ -31,7 +32,13 @@ from .model.usage import USAGE_COUNTERS
 APPLICATION_ID = 0x6C617368
 
 SESSION_COMPONENT = "session"
-SCHEMA_VERSIONS = {SESSION_COMPONENT: "1"}
+TRIGGER_COMPONENT = "trigger"
+EFFECT_COMPONENT = "effect"
+SCHEMA_VERSIONS = {
+    SESSION_COMPONENT: "1",
+    TRIGGER_COMPONENT: "1",
+    EFFECT_COMPONENT: "1",
+}
 
 metadata = sa.MetaData(
     naming_convention={
@@ -477,7 +484,61 @@ SESSION_TABLES: tuple[sa.Table, ...] = (
     session_attachments,
 )
 
-COMPONENT_TABLES: dict[str, tuple[sa.Table, ...]] = {SESSION_COMPONENT: SESSION_TABLES}
+# What each effect must look like in each of its states; `effects` repeats it.
+_EFFECT_STATES = (
+    "(status <> 'in_progress' OR"
+    " (outcome_json IS NULL AND error_json IS NULL AND finished_at_ms IS NULL))"
+    " AND (status = 'in_progress' OR"
+    " (finished_at_ms IS NOT NULL AND lease_token IS NULL))"
+    " AND (status <> 'completed' OR"
+    " (outcome_json IS NOT NULL AND error_json IS NULL))"
+    " AND (status <> 'failed' OR"
+    " (error_json IS NOT NULL AND outcome_json IS NULL))"
+)
+
+# One row per effect that somebody began and nobody freed: its outcome, once
+# there is one, is what every rerun of the scope gets. The lease columns stand
+# before the JSON, so that renewing rewrites no large value.
+effects = _table(
+    "effects",
+    # The scope's kind and all its ids, as a JSON array.
+    _text("scope_id", key=True),
+    _text("replay_key", key=True),
+    # The session whose deletion takes the effect along; NULL: none.
+    _text("session_id", null=True),
+    _text("status"),
+    _text("lease_owner_id", null=True),
+    _text("lease_token", null=True),
+    _integer("lease_expires_at_ms", null=True),
+    # When a timer is over; NULL: it is no timer.
+    _integer("due_at_ms", null=True),
+    _integer("created_at_ms"),
+    _integer("finished_at_ms", null=True),
+    _integer("checksum"),
+    _text("envelope_json"),
+    _text("outcome_json", null=True),
+    _text("error_json", null=True),
+    _one_of("status", EffectStatus),
+    sa.CheckConstraint(
+        "(lease_token IS NULL) = (lease_owner_id IS NULL)"
+        " AND (lease_token IS NULL) = (lease_expires_at_ms IS NULL)",
+        name="lease_whole",
+    ),
+    sa.CheckConstraint(_EFFECT_STATES, name="state_machine"),
+    # remove_session.
+    _partial("ix_effects_session_id", "session_id", where="session_id IS NOT NULL"),
+    # remove_finished (prune).
+    _partial(
+        "ix_effects_finished", "finished_at_ms", where="finished_at_ms IS NOT NULL"
+    ),
+)
+
+EFFECT_TABLES: tuple[sa.Table, ...] = (effects,)
+
+COMPONENT_TABLES: dict[str, tuple[sa.Table, ...]] = {
+    SESSION_COMPONENT: SESSION_TABLES,
+    EFFECT_COMPONENT: EFFECT_TABLES,
+}
 
 
 @sa.event.listens_for(metadata, "after_create")

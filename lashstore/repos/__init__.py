@@ -9,6 +9,7 @@ from .artifacts import ArtifactRepository
 from .attachments import AttachmentRepository
 from .blobs import BlobRepository
 from .checkpoints import CheckpointRepository
+from .effects import EffectRepository
 from .graph import SessionGraphRepository
 from .heads import SessionHeadRepository
 from .leases import ExecutionLeaseRepository
@@ -24,6 +25,7 @@ __all__ = [
     "AttachmentRepository",
     "BlobRepository",
     "CheckpointRepository",
+    "EffectRepository",
     "ExecutionLeaseRepository",
     "QueuedWorkRepository",
     "SessionGraphRepository",
