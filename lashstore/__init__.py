@@ -381,6 +381,36 @@ if TYPE_CHECKING:
     from .model.session import (
         SessionRelation as SessionRelation,
     )
+    from .model.triggers import (
+        EventBinding as EventBinding,
+    )
+    from .model.triggers import (
+        FixedBinding as FixedBinding,
+    )
+    from .model.triggers import (
+        TriggerDeliveryReservation as TriggerDeliveryReservation,
+    )
+    from .model.triggers import (
+        TriggerOccurrenceRecord as TriggerOccurrenceRecord,
+    )
+    from .model.triggers import (
+        TriggerOccurrenceRequest as TriggerOccurrenceRequest,
+    )
+    from .model.triggers import (
+        TriggerSubscriptionDraft as TriggerSubscriptionDraft,
+    )
+    from .model.triggers import (
+        TriggerSubscriptionFilter as TriggerSubscriptionFilter,
+    )
+    from .model.triggers import (
+        TriggerSubscriptionRecord as TriggerSubscriptionRecord,
+    )
+    from .model.triggers import (
+        delivery_process_id as delivery_process_id,
+    )
+    from .model.triggers import (
+        source_key_for_subscription as source_key_for_subscription,
+    )
     from .model.turn_inputs import (
         ActiveTurnIngress as ActiveTurnIngress,
     )
@@ -461,6 +491,9 @@ if TYPE_CHECKING:
     )
     from .store import (
         Store as Store,
+    )
+    from .triggers import (
+        TriggerStore as TriggerStore,
     )
 
 _HOMES = {
@@ -642,6 +675,19 @@ _HOMES = {
         "QueueDrainScope",
         "SessionDeleteScope",
         "TurnScope",
+    ),
+    "triggers": ("TriggerStore",),
+    "model.triggers": (
+        "EventBinding",
+        "FixedBinding",
+        "TriggerDeliveryReservation",
+        "TriggerOccurrenceRecord",
+        "TriggerOccurrenceRequest",
+        "TriggerSubscriptionDraft",
+        "TriggerSubscriptionFilter",
+        "TriggerSubscriptionRecord",
+        "delivery_process_id",
+        "source_key_for_subscription",
     ),
     "store": (
         "SessionTransaction",

@@ -12,10 +12,10 @@ from lashstore.model.effects import (
     EffectEnvelope,
     ExecutionScope,
     prepare_effect,
-    require_name,
     scope_key,
     scope_session_id,
 )
+from lashstore.model.names import require_name
 from lashstore.model.record import Json, require_counter
 
 from .runner import EffectRunner

@@ -15,13 +15,13 @@ from lashstore.errors import (
 )
 
 from .leases import is_live
+from .names import require_name
 from .options import LeaseTimings, StoreOptions
 from .record import (
     Json,
     Record,
     require_counter,
     require_record,
-    require_text,
 )
 
 SLEEP = "sleep"
@@ -250,19 +250,6 @@ def scope_key(scope: ExecutionScope) -> str:
     for name, value in fields.items():
         require_name(f"the scope's {name}", value)
     return codec.encode_json([kind, *fields.values()], "the scope")
-
-
-def require_name(what: str, text: object) -> str:
-    """
-    Accept what `require_text` accepts, unless it is blank.
-
-    Raises:
-        InvalidArgumentError: It is none, or blank.
-    """
-    if not require_text(what, text).strip():
-        msg = f"{what} must not be blank"
-        raise InvalidArgumentError(msg)
-    return str(text)
 
 
 def prepare_effect(

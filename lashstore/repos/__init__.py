@@ -16,6 +16,7 @@ from .leases import ExecutionLeaseRepository
 from .queue import QueuedWorkRepository
 from .session_meta import SessionMetaRepository
 from .sessions import SessionRepository
+from .triggers import TriggerRepository
 from .turn_commits import TurnCommitRepository
 from .turn_inputs import TurnInputRepository
 from .usage import UsageRepository
@@ -32,6 +33,7 @@ __all__ = [
     "SessionHeadRepository",
     "SessionMetaRepository",
     "SessionRepository",
+    "TriggerRepository",
     "TurnCommitRepository",
     "TurnInputRepository",
     "UsageRepository",
