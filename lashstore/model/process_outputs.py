@@ -110,6 +110,7 @@ _STATE_OF_OUTPUT: dict[type[AwaitOutput], str] = {
     AbandonedOutput: "abandoned",
 }
 TERMINAL_STATES = tuple(_STATE_OF_OUTPUT.values())
+PROCESS_STATES = ("running", *TERMINAL_STATES)
 
 
 class RunningStatus(

@@ -87,13 +87,13 @@ class EventIdentityKey(
     Record, frozen=True, kw_only=True, tag="event_identity", tag_field="type"
 ):
     """
-    Each event wakes once: process and sequence number.
+    Each event has a wake id of its own.
     """
 
 
 class SelectorKey(Record, frozen=True, kw_only=True, tag="selector", tag_field="type"):
     """
-    Events that select the same text wake once.
+    Events that select the same text share a wake id.
     """
 
     selector: Selector
@@ -101,7 +101,7 @@ class SelectorKey(Record, frozen=True, kw_only=True, tag="selector", tag_field="
 
 class ConstKey(Record, frozen=True, kw_only=True, tag="const", tag_field="type"):
     """
-    All events of the type wake once.
+    All events of the type that name the same text share a wake id.
     """
 
     text: str

@@ -11,8 +11,12 @@ from .blobs import BlobRepository
 from .checkpoints import CheckpointRepository
 from .effects import EffectRepository
 from .graph import SessionGraphRepository
+from .handle_grants import HandleGrantRepository
 from .heads import SessionHeadRepository
 from .leases import ExecutionLeaseRepository
+from .process_events import ProcessEventRepository
+from .process_leases import ProcessLeaseRepository
+from .processes import ProcessRepository
 from .queue import QueuedWorkRepository
 from .session_meta import SessionMetaRepository
 from .sessions import SessionRepository
@@ -28,6 +32,10 @@ __all__ = [
     "CheckpointRepository",
     "EffectRepository",
     "ExecutionLeaseRepository",
+    "HandleGrantRepository",
+    "ProcessEventRepository",
+    "ProcessLeaseRepository",
+    "ProcessRepository",
     "QueuedWorkRepository",
     "SessionGraphRepository",
     "SessionHeadRepository",
