@@ -11,6 +11,7 @@ from typing import Any
 from lashstore.codec import decode_stored, encode_json
 from lashstore.errors import (
     EffectFailure,
+    EffectLeaseLostError,
     InvalidArgumentError,
     LashStoreError,
     StoreBusyError,
@@ -62,8 +63,19 @@ class EffectRunner:
             if isinstance(state, EffectFinished):
                 return self._replay(effect, state.row, patience)
             if isinstance(state, EffectClaim):
-                return self._run(effect, state, executor, patience)
-            self._await_claim(effect, state, patience, seen)
+                try:
+                    return self._run(effect, state, executor, patience)
+                except EffectLeaseLostError:
+                    # A timer did nothing that must not be done twice, and is
+                    # still due when it was: a machine that was asleep longer
+                    # than the lease goes on where it stopped.
+                    if effect.duration_ms is None or self._is_forgotten(effect):
+                        raise
+            else:
+                self._await_claim(effect, state, patience, seen)
+
+    def _is_forgotten(self, effect: Effect) -> bool:
+        return self._journal.look_up(effect) == EffectFree(stored=None)
 
     def _replay(self, effect: Effect, row: EffectRow, patience: Patience) -> Json:
         # A timer's outcome may be recorded by a host whose clock is ahead.

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from lashstore.errors import InvalidArgumentError
+from lashstore.errors import InvalidArgumentError, UnknownProcessError
 from lashstore.model.process_events import ProcessEvent
 from lashstore.model.process_outputs import AwaitOutput, RunningStatus
 from lashstore.model.process_registration import require_process_id
-from lashstore.model.processes import ProcessRecord
+from lashstore.model.process_states import ProcessState
 from lashstore.model.record import require_counter, require_text
 
 from .handle import RegistryHandle, RegistryTransaction
@@ -49,15 +49,15 @@ class AwaitingStore(RegistryHandle):
         """
         require_process_id(process_id)
 
-        def look(tx: RegistryTransaction) -> ProcessRecord | None:
-            # The word first: while it runs, nothing else is read.
-            if tx.processes.find_status(process_id) == "running":
-                return None
-            return tx.get(process_id).record
+        def look(tx: RegistryTransaction) -> ProcessState | None:
+            state = tx.processes.find_state(process_id)
+            if state is None:
+                raise UnknownProcessError(process_id=process_id)
+            return state if state.is_terminal else None
 
-        record = self._await(process_id, look, "the process still runs", timeout_s)
-        assert not isinstance(record.status, RunningStatus)  # noqa: S101, see look
-        return record.status.await_output
+        state = self._await(process_id, look, "the process still runs", timeout_s)
+        assert not isinstance(state.status, RunningStatus)  # noqa: S101, see look
+        return state.status.await_output
 
     def await_event(
         self,

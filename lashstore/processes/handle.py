@@ -83,7 +83,7 @@ class RegistryTransaction:
         Raises:
             UnknownProcessError: There is no process of this id.
         """
-        if self.processes.find_status(process_id) is None:
+        if not self.processes.is_known(process_id):
             raise UnknownProcessError(process_id=process_id)
 
     def require_fence(self, process_id: str, fence: ProcessLease | None) -> None:

@@ -20,7 +20,6 @@ from lashstore.errors import CorruptRecordError, UnknownProcessError
 from lashstore.model.process_events import EventContext
 from lashstore.model.process_facts import ProcessFacts
 from lashstore.model.process_outputs import (
-    PROCESS_STATES,
     AwaitOutput,
     ProcessStatus,
     RunningStatus,
@@ -83,7 +82,7 @@ _joined = processes.join(
 ).outerjoin(process_wake_targets, _w.process_id == _p.process_id)
 _is_process = _p.process_id == BIND("process_id")
 
-_find_status = sa.select(_p.status).where(_is_process)
+_find_id = sa.select(_p.process_id).where(_is_process)
 _find_state = sa.select(*_state_columns).where(_is_process)
 _find_context = sa.select(*_context_columns).select_from(_joined).where(_is_process)
 _find_record = sa.select(*_record_columns).select_from(_joined).where(_is_process)
@@ -131,7 +130,7 @@ _remove_session_targets = sa.delete(process_wake_targets).where(
     _w.session_id == BIND("session_id")
 )
 _list_prunable = (
-    sa.select(_p.process_id)
+    sa.select(*_state_columns)
     .where(
         _p.terminal_at_ms.is_not(None),
         _p.terminal_at_ms <= BIND("last_ms"),
@@ -338,21 +337,12 @@ class ProcessRepository:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def find_status(self, process_id: str) -> str | None:
+    def is_known(self, process_id: str) -> bool:
         """
-        Return only the word of a process's status; None: unknown process.
-
-        Raises:
-            CorruptRecordError: It is no such word.
+        Tell whether there is a process of this id.
         """
-        status: str | None = self._connection.execute(
-            _find_status, {"process_id": process_id}
-        ).scalar_one_or_none()
-        if status is not None and status not in PROCESS_STATES:
-            raise CorruptRecordError(
-                record_kind=_KIND, key=process_id, reason=f"its status is {status!r}"
-            )
-        return status
+        found = self._connection.execute(_find_id, {"process_id": process_id})
+        return found.scalar_one_or_none() is not None
 
     def find_state(self, process_id: str) -> ProcessState | None:
         """
@@ -556,7 +546,7 @@ class ProcessRepository:
         rows = self._connection.execute(
             _list_prunable, {"last_ms": last_ms, "page": page}
         )
-        return tuple(rows.scalars())
+        return tuple(_state_from_row(row).process_id for row in rows)
 
     def remove(self, process_ids: Sequence[str]) -> int:
         """
