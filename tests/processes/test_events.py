@@ -214,7 +214,6 @@ def test_an_event_that_does_not_fit_is_refused(known, place, request_, told):
         ("p", {"event_type": "producer.plain"}),
         ("p", None),
     ],
-    ids=str,
 )
 def test_what_cannot_be_stored_is_an_argument_error(known, process_id, request_):
     """
