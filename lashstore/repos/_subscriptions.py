@@ -50,6 +50,19 @@ _SUBSCRIPTION = (
     "body_json",
 )
 
+
+def is_one_of(column: sa.ColumnElement[Any], parameter: str) -> Any:
+    """
+    Compare *column* with the list bound as *parameter*, by its index.
+
+    As a boolean, SQLAlchemy would put `= 1` behind the comparison on SQLite,
+    which then reads the whole table instead of looking the keys up.
+    """
+    comparison: Any = any_of(column, parameter)
+    comparison.type = sa.Integer()
+    return comparison
+
+
 _subscriptions = sa.select(*(_s[name] for name in _SUBSCRIPTION), _s.checksum)
 _in_order = (_s.registrant_key, _s.number)
 
@@ -72,8 +85,7 @@ _find_by_client_key = _subscriptions.where(
     _s.client_key == BIND("client_key"),
     _s.client_key.is_not(None),
 )
-_is_of_ids = any_of(_s.subscription_id, "subscription_ids")
-_list_by_ids = _subscriptions.where(_is_of_ids)
+_list_by_ids = _subscriptions.where(is_one_of(_s.subscription_id, "subscription_ids"))
 _list_waking = _subscriptions.where(
     _s.wake_session_id == BIND("wake_session_id"), _s.wake_session_id.is_not(None)
 )

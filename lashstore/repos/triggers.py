@@ -16,8 +16,8 @@ from lashstore.model.triggers import (
 )
 from lashstore.tables import trigger_deliveries, trigger_occurrences
 
-from ._dialect import BIND, any_of, insert_if_absent
-from ._subscriptions import SubscriptionRepository
+from ._dialect import BIND, insert_if_absent
+from ._subscriptions import SubscriptionRepository, is_one_of
 
 _o = trigger_occurrences.c
 _d = trigger_deliveries.c
@@ -46,7 +46,7 @@ _deliveries = sa.select(*(_d[name] for name in _DELIVERY), _d.checksum)
 
 _add_occurrence = insert_if_absent(trigger_occurrences)
 _find_occurrence = _occurrences.where(_o.occurrence_id == BIND("occurrence_id"))
-_list_occurrences = _occurrences.where(any_of(_o.occurrence_id, "occurrence_ids"))
+_list_occurrences = _occurrences.where(is_one_of(_o.occurrence_id, "occurrence_ids"))
 _remove_older = sa.delete(trigger_occurrences).where(
     _o.occurred_at_ms < BIND("cutoff_ms"),
     ~sa.exists(sa.literal_column("1")).where(

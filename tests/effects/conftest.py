@@ -36,9 +36,8 @@ class Memory:
     Each host is its own journal.
     """
 
-    has_many_hosts = False
-
     def __init__(self, folder, clock):
+        self.path = folder / "effects.db"
         self.clock = clock
         self.opened = []
 
@@ -61,12 +60,6 @@ class File(Memory):
     """
     All hosts share one file.
     """
-
-    has_many_hosts = True
-
-    def __init__(self, folder, clock):
-        super().__init__(folder, clock)
-        self.path = folder / "effects.db"
 
     def open(self, ttl_ms=30_000):
         host = EffectHost.open(self.path, clock=self.clock, options=options(ttl_ms))

@@ -478,9 +478,9 @@ def test_a_due_time_ahead_of_the_clock_is_waited_for_on_replay(host, clock):
     turn.sleep("t", 0)
     clock.advance(-5_000)
 
+    cancel = threading.Event()
+    cancel.set()
     with pytest.raises(EffectCancelledError):
-        cancel = threading.Event()
-        cancel.set()
         turn.sleep("t", 0, cancel=cancel)
     clock.advance(5_000)
     turn.sleep("t", 0)
