@@ -25,19 +25,21 @@ from .model.record import (
     require_text,
     require_upper_bound,
 )
-from .model.triggers import (
+from .model.trigger_rules import (
     TriggerDelivery,
+    is_same_occurrence,
+    plan_delivery,
+    prepare_filter,
+    prepare_occurrence,
+    prepare_subscription,
+)
+from .model.triggers import (
     TriggerDeliveryReservation,
     TriggerOccurrenceRecord,
     TriggerOccurrenceRequest,
     TriggerSubscriptionDraft,
     TriggerSubscriptionFilter,
     TriggerSubscriptionRecord,
-    is_same_occurrence,
-    plan_delivery,
-    prepare_filter,
-    prepare_occurrence,
-    prepare_subscription,
 )
 from .repos.triggers import TriggerRepository
 from .tables import TRIGGER_COMPONENT

@@ -43,7 +43,12 @@ class EffectJournal:
     def now_ms(self) -> int:
         """
         Return the time decisions are made by.
+
+        Raises:
+            StoreClosedError: The host is closed, so whoever waits for a time
+                must stop.
         """
+        self._database.require_open()
         return self._clock.now_ms()
 
     def look_up(self, effect: Effect) -> EffectState:
@@ -83,7 +88,8 @@ class EffectJournal:
             repository = EffectRepository(connection)
             now_ms = self._clock.now_ms()
             first = self._first_claim(effect, token, now_ms)
-            if seen.stored is None and repository.add(first):
+            is_new = seen.stored is None and not self.is_strict
+            if is_new and repository.add(first):
                 return first
             stored = repository.find(effect.scope_id, effect.replay_key)
             state = judge(effect, stored, now_ms=now_ms, is_strict=self.is_strict)

@@ -12,13 +12,15 @@ from lashstore.codec import decode_stored, row_checksum, verify_row
 from lashstore.errors import CorruptRecordError
 from lashstore.model.processes import SessionScope
 from lashstore.model.record import Record
-from lashstore.model.triggers import (
+from lashstore.model.trigger_rules import (
     PreparedSubscription,
     SubscriptionBody,
     SubscriptionQuery,
+    subscription_from_body,
+)
+from lashstore.model.triggers import (
     TriggerOccurrenceRecord,
     TriggerSubscriptionRecord,
-    subscription_from_body,
 )
 from lashstore.tables import (
     trigger_counters,

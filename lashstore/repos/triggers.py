@@ -9,9 +9,11 @@ import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, row_checksum, verify_row
 from lashstore.model.record import Json
-from lashstore.model.triggers import (
+from lashstore.model.trigger_rules import (
     PreparedOccurrence,
     TriggerDelivery,
+)
+from lashstore.model.triggers import (
     TriggerOccurrenceRecord,
 )
 from lashstore.tables import trigger_deliveries, trigger_occurrences

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lashstore import (
+    BackendError,
     EffectCancelledError,
     EffectEnvelope,
     EffectFailure,
@@ -15,6 +16,7 @@ from lashstore import (
     EffectLeaseLostError,
     InvalidArgumentError,
     StoreBusyError,
+    StoreClosedError,
     SystemClock,
 )
 
@@ -431,6 +433,58 @@ def test_a_timer_is_cancelled_while_it_waits(host):
         host.scoped(TURN).sleep("t", 10**12, cancel=cancel)
 
     assert time.monotonic() - began < 5
+
+
+def test_closing_the_host_ends_its_timers(backend, host):
+    """
+    Nobody sleeps on for a host that is gone.
+    """
+    threading.Timer(0.05, host.close).start()
+
+    with pytest.raises(StoreClosedError):
+        host.scoped(TURN).sleep("t", 10**9)
+
+
+def test_a_database_error_while_recording_frees_the_claim(host, monkeypatch):
+    """
+    BackendError is no failure of the effect's: it is recorded nowhere.
+    """
+    from lashstore.repos.effects import EffectRepository
+
+    def broken(*_, **__):
+        msg = "disk full"
+        raise BackendError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EffectRepository, "finish", broken)
+        with pytest.raises(BackendError):
+            host.scoped(TURN).execute_effect(CALL, Work("lost"))
+
+    assert "again" == host.scoped(TURN).execute_effect(CALL, Work("again"))
+
+
+def test_renewal_survives_any_database_error(tmp_path, monkeypatch):
+    """
+    A failing renewal is tried again well before the lease is over.
+    """
+    from lashstore.repos.effects import EffectRepository
+
+    renew, failed = EffectRepository.renew, []
+
+    def flaky(self, *arguments, **named):
+        if len(failed) < 3:
+            failed.append(1)
+            msg = "passing trouble"
+            raise BackendError(msg)
+        return renew(self, *arguments, **named)
+
+    monkeypatch.setattr(EffectRepository, "renew", flaky)
+    with open_real(tmp_path / "effects.db", ttl_ms=900) as host:
+        running = Running(host.scoped(TURN))
+        time.sleep(1.5)
+
+        assert "theirs" == running.end()
+    assert 3 == len(failed)
 
 
 def test_an_endless_timer_can_be_recorded(host):
