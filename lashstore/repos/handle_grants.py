@@ -12,7 +12,8 @@ from lashstore.model.process_grants import ProcessHandleDescriptor, ProcessHandl
 from lashstore.model.processes import SessionScope
 from lashstore.tables import process_handle_grants
 
-from ._dialect import BIND, any_of, upsert
+from ._dialect import BIND, upsert
+from ._process_ids import is_listed
 
 _KIND = "process handle grant"
 _c = process_handle_grants.c
@@ -32,9 +33,7 @@ _columns = (
 _put = upsert(process_handle_grants, ("descriptor_json", "checksum"))
 _find = sa.select(*_columns).where(*_of_scope, _c.process_id == BIND("process_id"))
 _list_by_scope = sa.select(*_columns).where(*_of_scope).order_by(_c.process_id)
-_list_some = sa.select(*_columns).where(
-    *_of_scope, any_of(_c.process_id, "process_ids")
-)
+_list_some = sa.select(*_columns).where(*_of_scope, is_listed(_c.process_id))
 _list_for_process = (
     sa.select(*_columns)
     .where(_c.process_id == BIND("process_id"))
@@ -44,14 +43,10 @@ _is_kept = sa.exists().where(
     _other.c.process_id == _c.process_id,
     _other.c.session_id != BIND("session_id"),
 )
-_list_by_session = (
-    sa.select(*_columns, _is_kept.label("is_kept"))
-    .where(_c.session_id == BIND("session_id"))
-    .order_by(_c.process_id)
+_list_by_session = sa.select(*_columns, _is_kept.label("is_kept")).where(
+    _c.session_id == BIND("session_id")
 )
-_remove = sa.delete(process_handle_grants).where(
-    *_of_scope, any_of(_c.process_id, "process_ids")
-)
+_remove = sa.delete(process_handle_grants).where(*_of_scope, is_listed(_c.process_id))
 _remove_by_session = sa.delete(process_handle_grants).where(
     _c.session_id == BIND("session_id")
 )
@@ -147,7 +142,7 @@ class HandleGrantRepository:
 
     def list_by_session(self, session_id: str) -> dict[str, bool]:
         """
-        Return the processes granted to any frame of a session, by id, and
+        Return the processes granted to any frame of a session, each with
         whether another session has a grant of it as well.
         """
         rows = self._connection.execute(_list_by_session, {"session_id": session_id})

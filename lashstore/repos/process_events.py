@@ -24,7 +24,8 @@ from lashstore.model.record import Record
 from lashstore.model.wakes import ProcessWakeDelivery
 from lashstore.tables import process_events, process_wakes
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND
+from ._process_ids import is_listed
 
 _KIND = "process event"
 _e, _w = process_events.c, process_wakes.c
@@ -72,7 +73,7 @@ _count_through = (
     .select_from(process_events)
     .where(_is_process, _is_type, _e.sequence <= BIND("up_to_sequence"))
 )
-_remove = sa.delete(process_events).where(any_of(_e.process_id, "process_ids"))
+_remove = sa.delete(process_events).where(is_listed(_e.process_id))
 
 _add_wake = sa.insert(process_wakes)
 _is_wake = (_w.process_id == BIND("process_id"), _w.sequence == BIND("sequence"))
@@ -81,7 +82,8 @@ _find_wake = sa.select(*_WAKE).where(*_is_wake)
 _remove_wake = sa.delete(process_wakes).where(*_is_wake)
 _list_deliveries = (
     sa.select(*_WAKE)
-    .where(_w.delivery_json.is_not(None))
+    # All of them, said as a range, so that a plan shows a search.
+    .where(_w.delivery_json.is_not(None), _w.created_at_ms >= sa.literal_column("0"))
     .order_by(_w.created_at_ms, _w.process_id, _w.sequence)
     .limit(BIND("page"))
 )

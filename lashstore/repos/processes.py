@@ -38,7 +38,8 @@ from lashstore.model.processes import (
 from lashstore.model.record import Record
 from lashstore.tables import process_registrations, process_wake_targets, processes
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND
+from ._process_ids import is_listed
 
 _KIND = "process"
 _p, _r, _w = processes.c, process_registrations.c, process_wake_targets.c
@@ -89,13 +90,13 @@ _find_record = sa.select(*_record_columns).select_from(_joined).where(_is_proces
 _list_by_ids = (
     sa.select(*_record_columns)
     .select_from(_joined)
-    .where(any_of(_p.process_id, "process_ids"))
+    .where(is_listed(_p.process_id))
     .order_by(_p.process_id)
 )
 _list_running_by_ids = _list_by_ids.where(_p.status == "running")
 _list_running_states = (
     sa.select(*_state_columns)
-    .where(any_of(_p.process_id, "process_ids"), _p.status == "running")
+    .where(is_listed(_p.process_id), _p.status == "running")
     .order_by(_p.process_id)
 )
 _add = sa.insert(processes)
@@ -138,7 +139,7 @@ _list_prunable = (
     .order_by(_p.terminal_at_ms, _p.process_id)
     .limit(BIND("page"))
 )
-_remove = sa.delete(processes).where(any_of(_p.process_id, "process_ids"))
+_remove = sa.delete(processes).where(is_listed(_p.process_id))
 
 
 def _page_statement(*criteria: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -149,7 +150,8 @@ def _page_statement(*criteria: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 def _list_statements() -> dict[tuple[bool, str], sa.Select[Any]]:
     # One statement for each way to filter. Ids come from one index, in its
-    # order; two activities are two walks of it, merged.
+    # order; two activities are two walks of it, merged. What is joined to a
+    # page of ids is put in order by whoever reads it.
     statements = {}
     for has_definition in (False, True):
         always = (
@@ -166,14 +168,10 @@ def _list_statements() -> dict[tuple[bool, str], sa.Select[Any]]:
         }
         for name, ids in pages.items():
             page = ids.order_by("process_id").limit(BIND("page")).subquery("page")
-            statements[has_definition, name] = (
-                sa.select(*_record_columns)
-                .select_from(
-                    page.join(processes, _p.process_id == page.c.process_id)
-                    .join(process_registrations, _r.process_id == page.c.process_id)
-                    .outerjoin(process_wake_targets, _w.process_id == page.c.process_id)
-                )
-                .order_by(page.c.process_id)
+            statements[has_definition, name] = sa.select(*_record_columns).select_from(
+                page.join(processes, _p.process_id == page.c.process_id)
+                .join(process_registrations, _r.process_id == page.c.process_id)
+                .outerjoin(process_wake_targets, _w.process_id == page.c.process_id)
             )
     return statements
 
@@ -416,7 +414,8 @@ class ProcessRepository:
                 values[f"activity_{index}"] = activity
         statement = _list_page[definition_hash is not None, name]
         rows = self._connection.execute(statement, values)
-        return tuple(_stored_from_row(row).record for row in rows)
+        records = (_stored_from_row(row).record for row in rows)
+        return tuple(sorted(records, key=lambda record: record.id))
 
     def list_by_ids(
         self, process_ids: Sequence[str], *, is_running_only: bool = False
