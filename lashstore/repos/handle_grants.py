@@ -77,6 +77,8 @@ class HandleGrantRepository:
     """
 
     def __init__(self, connection: sa.Connection) -> None:
+        # Rows are all read before the first is decoded: an error on the way
+        # would leave the statement open, and the file with it.
         self._connection = connection
 
     def put_all(
@@ -119,7 +121,7 @@ class HandleGrantRepository:
         """
         Return a scope's grants, by process id.
         """
-        rows = self._connection.execute(_list_by_scope, _scope_key(scope))
+        rows = self._connection.execute(_list_by_scope, _scope_key(scope)).all()
         return tuple(_grant_from_row(row) for row in rows)
 
     def find_descriptors(
@@ -137,7 +139,9 @@ class HandleGrantRepository:
         """
         Return a process's grants, by session and frame.
         """
-        rows = self._connection.execute(_list_for_process, {"process_id": process_id})
+        rows = self._connection.execute(
+            _list_for_process, {"process_id": process_id}
+        ).all()
         return tuple(_grant_from_row(row) for row in rows)
 
     def list_by_session(self, session_id: str) -> dict[str, bool]:
@@ -145,7 +149,9 @@ class HandleGrantRepository:
         Return the processes granted to any frame of a session, each with
         whether another session has a grant of it as well.
         """
-        rows = self._connection.execute(_list_by_session, {"session_id": session_id})
+        rows = self._connection.execute(
+            _list_by_session, {"session_id": session_id}
+        ).all()
         return {_grant_from_row(row).process_id: bool(row.is_kept) for row in rows}
 
     def remove(self, scope: SessionScope, process_ids: Sequence[str]) -> None:

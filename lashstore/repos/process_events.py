@@ -176,6 +176,8 @@ class ProcessEventRepository:
     """
 
     def __init__(self, connection: sa.Connection) -> None:
+        # Rows are all read before the first is decoded: an error on the way
+        # would leave the statement open, and the file with it.
         self._connection = connection
 
     def add(self, planned: PlannedEvent) -> None:
@@ -265,7 +267,7 @@ class ProcessEventRepository:
                 "after_sequence": after_sequence,
                 "page": MAX_COUNTER if limit is None else limit,
             },
-        )
+        ).all()
         return tuple(_stored_from_row(row).event for row in rows)
 
     def list_recent(self, process_id: str, limit: int) -> tuple[ProcessEvent, ...]:
@@ -308,7 +310,7 @@ class ProcessEventRepository:
         rows = self._connection.execute(
             _list_wakes_after,
             {"process_id": process_id, "after_sequence": after_sequence},
-        )
+        ).all()
         return tuple(_stored_from_row(row).event for row in rows)
 
     def find_delivery(
@@ -326,7 +328,7 @@ class ProcessEventRepository:
         """
         Return deliveries nobody has acknowledged, oldest first.
         """
-        rows = self._connection.execute(_list_deliveries, {"page": limit})
+        rows = self._connection.execute(_list_deliveries, {"page": limit}).all()
         found = (_delivery_from_row(row) for row in rows)
         return tuple(delivery for delivery in found if delivery is not None)
 

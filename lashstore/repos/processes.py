@@ -333,6 +333,8 @@ class ProcessRepository:
     """
 
     def __init__(self, connection: sa.Connection) -> None:
+        # Rows are all read before the first is decoded: an error on the way
+        # would leave the statement open, and the file with it.
         self._connection = connection
 
     def is_known(self, process_id: str) -> bool:
@@ -413,7 +415,7 @@ class ProcessRepository:
             for index, activity in enumerate(scope.activities):
                 values[f"activity_{index}"] = activity
         statement = _list_page[definition_hash is not None, name]
-        rows = self._connection.execute(statement, values)
+        rows = self._connection.execute(statement, values).all()
         records = (_stored_from_row(row).record for row in rows)
         return tuple(sorted(records, key=lambda record: record.id))
 
@@ -424,7 +426,7 @@ class ProcessRepository:
         Return those of the processes that there are, by id.
         """
         statement = _list_running_by_ids if is_running_only else _list_by_ids
-        rows = self._connection.execute(statement, {"process_ids": process_ids})
+        rows = self._connection.execute(statement, {"process_ids": process_ids}).all()
         return tuple(_stored_from_row(row).record for row in rows)
 
     def list_running_ids(self, process_ids: Sequence[str]) -> tuple[str, ...]:
@@ -433,7 +435,7 @@ class ProcessRepository:
         """
         rows = self._connection.execute(
             _list_running_states, {"process_ids": process_ids}
-        )
+        ).all()
         return tuple(_state_from_row(row).process_id for row in rows)
 
     def add(self, prepared: PreparedRegistration, *, now_ms: int) -> ProcessRecord:
@@ -544,7 +546,7 @@ class ProcessRepository:
         """
         rows = self._connection.execute(
             _list_prunable, {"last_ms": last_ms, "page": page}
-        )
+        ).all()
         return tuple(_state_from_row(row).process_id for row in rows)
 
     def remove(self, process_ids: Sequence[str]) -> int:
