@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from .clock import Clock, SystemClock
 from .deployment import ComponentDatabase, DeploymentStore
 from .errors import (
+    BackendError,
     CorruptRecordError,
     OccurrenceConflictError,
     TriggerError,
@@ -367,14 +368,16 @@ class TriggerStore(DeploymentStore):
                     "reserve it first, or drop it if the subscription was deleted"
                 )
                 raise TriggerError(msg)
-            if delivery.acknowledged_at_ms is None:
-                repository.acknowledge(
-                    msgspec.structs.replace(
-                        delivery,
-                        acknowledged_at_ms=self._clock.now_ms(),
-                        start_error=error,
-                    )
-                )
+            if delivery.acknowledged_at_ms is not None:
+                return
+            acknowledged = msgspec.structs.replace(
+                delivery,
+                acknowledged_at_ms=self._clock.now_ms(),
+                start_error=error,
+            )
+            if not repository.acknowledge(acknowledged):
+                msg = f"acknowledging {delivery.process_id!r} reached no row"
+                raise BackendError(msg)
 
         self._database.write(operation)
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from lashstore.clock import Clock
 from lashstore.deployment import ComponentDatabase
-from lashstore.errors import EffectLeaseLostError
+from lashstore.errors import BackendError, EffectLeaseLostError
 from lashstore.model.claims import new_token
 from lashstore.model.effects import (
     Effect,
@@ -96,10 +96,13 @@ class EffectJournal:
             if not isinstance(state, EffectFree):
                 return state
             if state.stored is None:
-                repository.add(first)
-                return first
-            claim = EffectClaim(row=state.stored.row, lease=first.lease)
-            repository.take_over(claim, now_ms=now_ms)
+                claim, is_ours = first, repository.add(first)
+            else:
+                claim = EffectClaim(row=state.stored.row, lease=first.lease)
+                is_ours = repository.take_over(claim, now_ms=now_ms)
+            if not is_ours:
+                msg = f"claiming effect {effect.replay_key!r} reached no row"
+                raise BackendError(msg)
             return claim
 
         return self._database.write(operation)

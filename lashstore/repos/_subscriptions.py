@@ -130,10 +130,10 @@ _remove_session = sa.delete(trigger_subscriptions).where(
 # takes a type that thousands share for as good as a handle.
 _RESTRICTIONS = (
     "handle",
+    "registrant_session_id",
     "source_key",
     "definition_hash",
     "name",
-    "registrant_session_id",
     "source_type",
 )
 

@@ -64,7 +64,6 @@ def fill(file, count):
         handle="'bulk:' || n",
         registrant_key="'session:bulk-' || (n % 1000)",
         registrant_session_id="'bulk-' || (n % 1000)",
-        source_key="'bulk-' || (n % 1000)",
         definition_hash="'bulk-' || (n % 1000)",
         wake_session_id="'bulk-' || (n % 1000)",
     )
@@ -135,6 +134,10 @@ def operations(store):
         "list session and type": listed(
             session_id="mine", source_type="ui.button.pressed"
         ),
+        "list session and what many share": listed(
+            session_id="mine", name="common", source_key="bulk"
+        ),
+        "list key and type": listed(source_key="blue", source_type="ui.button.pressed"),
         "list type of none": listed(source_type="none"),
         "list name of none": listed(name="none"),
         "cancel": lambda: store.cancel_subscription("mine", "trigger:2"),
@@ -179,6 +182,8 @@ def test_cost_does_not_grow_with_what_is_stored(tmp_path, clock):
         "list definition": 1,
         "list several": 1,
         "list session and type": 1,
+        "list session and what many share": 1,
+        "list key and type": 1,
         "list type of none": 1,
         "list name of none": 1,
         "cancel": 3,

@@ -109,9 +109,12 @@ def test_no_source_is_null_and_not_an_empty_one(store):
     Absent and null are the same.
     """
     first = store.record_occurrence(request(source=None))
-
     assert first == store.record_occurrence(request())
     assert first.source is None
+
+    store.record_occurrence(request("k2", source={}))
+    with pytest.raises(OccurrenceConflictError):
+        store.record_occurrence(request("k2"))
 
 
 @pytest.mark.parametrize(
