@@ -6,13 +6,18 @@ import pytest
 
 from lashstore import (
     InvalidArgumentError,
+    PayloadSelector,
+    ProcessEventSemanticsSpec,
+    ProcessEventType,
     ProcessProvenance,
+    ProcessTerminalSpec,
+    ProcessWakeSpec,
     SessionOriginator,
     SessionScope,
     UnknownProcessError,
 )
 
-from .kit import FRAME, NOW_MS, OTHER, ROOT, event, registration
+from .kit import ALL_TYPES, FRAME, NOW_MS, OTHER, ROOT, event, registration
 
 CAUSE = {"type": "turn", "session_id": "root", "turn_id": "t"}
 
@@ -219,12 +224,24 @@ def test_an_end_can_wake(registry):
     """
     A delivery of the event that ended a process is not dropped.
     """
-    registry.register_process(registration("p", wake_target=ROOT))
+    bell = ProcessEventType(
+        name="bell",
+        semantics=ProcessEventSemanticsSpec(
+            terminal=ProcessTerminalSpec(state="completed"),
+            wake=ProcessWakeSpec(input=PayloadSelector()),
+        ),
+    )
+    registry.register_process(
+        registration("p", wake_target=ROOT, event_types=(bell, *ALL_TYPES))
+    )
 
-    registry.append_event("p", event("producer.done", 1, "k"))
+    ended = registry.append_event("p", event("bell", "over", "k"))
     registry.append_event("p", wake("late"))
 
-    assert ["late"] == [each.input for each in registry.pending_wake_deliveries()]
+    assert "completed" == ended.event.semantics.terminal.state
+    assert ["over", "late"] == [
+        each.input for each in registry.pending_wake_deliveries()
+    ]
 
 
 def test_deleting_a_session_keeps_its_wakes(targeted):
