@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from .clock import (
         SystemClock as SystemClock,
     )
+    from .effects import (
+        EffectController as EffectController,
+    )
+    from .effects import (
+        EffectHost as EffectHost,
+    )
     from .errors import (
         AttachmentNotFoundError as AttachmentNotFoundError,
     )
@@ -201,6 +207,30 @@ if TYPE_CHECKING:
     from .model.commit import (
         TurnCommitStamp as TurnCommitStamp,
     )
+    from .model.effects import (
+        EffectEnvelope as EffectEnvelope,
+    )
+    from .model.effects import (
+        EffectReplayOptions as EffectReplayOptions,
+    )
+    from .model.effects import (
+        ExecutionScope as ExecutionScope,
+    )
+    from .model.effects import (
+        OperationScope as OperationScope,
+    )
+    from .model.effects import (
+        ProcessScope as ProcessScope,
+    )
+    from .model.effects import (
+        QueueDrainScope as QueueDrainScope,
+    )
+    from .model.effects import (
+        SessionDeleteScope as SessionDeleteScope,
+    )
+    from .model.effects import (
+        TurnScope as TurnScope,
+    )
     from .model.graph import (
         ActivePath as ActivePath,
     )
@@ -276,6 +306,171 @@ if TYPE_CHECKING:
     from .model.options import (
         Synchronous as Synchronous,
     )
+    from .model.process_events import (
+        ProcessEvent as ProcessEvent,
+    )
+    from .model.process_events import (
+        ProcessEventAppendRequest as ProcessEventAppendRequest,
+    )
+    from .model.process_events import (
+        ProcessEventAppendResult as ProcessEventAppendResult,
+    )
+    from .model.process_events import (
+        ProcessEventSemantics as ProcessEventSemantics,
+    )
+    from .model.process_events import (
+        ProcessTerminalSemantics as ProcessTerminalSemantics,
+    )
+    from .model.process_events import (
+        ProcessWakeSemantics as ProcessWakeSemantics,
+    )
+    from .model.process_grants import (
+        ProcessHandleDescriptor as ProcessHandleDescriptor,
+    )
+    from .model.process_grants import (
+        ProcessHandleGrant as ProcessHandleGrant,
+    )
+    from .model.process_grants import (
+        ProcessSessionDeleteReport as ProcessSessionDeleteReport,
+    )
+    from .model.process_leases import (
+        ProcessLease as ProcessLease,
+    )
+    from .model.process_leases import (
+        ProcessLeaseCompletion as ProcessLeaseCompletion,
+    )
+    from .model.process_outputs import (
+        AbandonedOutput as AbandonedOutput,
+    )
+    from .model.process_outputs import (
+        AbandonedStatus as AbandonedStatus,
+    )
+    from .model.process_outputs import (
+        AbandonEvidence as AbandonEvidence,
+    )
+    from .model.process_outputs import (
+        AbandonWriter as AbandonWriter,
+    )
+    from .model.process_outputs import (
+        AwaitOutput as AwaitOutput,
+    )
+    from .model.process_outputs import (
+        CancelledOutput as CancelledOutput,
+    )
+    from .model.process_outputs import (
+        CancelledStatus as CancelledStatus,
+    )
+    from .model.process_outputs import (
+        CompletedStatus as CompletedStatus,
+    )
+    from .model.process_outputs import (
+        FailedStatus as FailedStatus,
+    )
+    from .model.process_outputs import (
+        FailureClass as FailureClass,
+    )
+    from .model.process_outputs import (
+        FailureOutput as FailureOutput,
+    )
+    from .model.process_outputs import (
+        ProcessStatus as ProcessStatus,
+    )
+    from .model.process_outputs import (
+        RunningStatus as RunningStatus,
+    )
+    from .model.process_outputs import (
+        SuccessOutput as SuccessOutput,
+    )
+    from .model.processes import (
+        AbandonRequest as AbandonRequest,
+    )
+    from .model.processes import (
+        ConstKey as ConstKey,
+    )
+    from .model.processes import (
+        DedupeKey as DedupeKey,
+    )
+    from .model.processes import (
+        EngineInput as EngineInput,
+    )
+    from .model.processes import (
+        EventIdentityKey as EventIdentityKey,
+    )
+    from .model.processes import (
+        ExternalInput as ExternalInput,
+    )
+    from .model.processes import (
+        HostOriginator as HostOriginator,
+    )
+    from .model.processes import (
+        Originator as Originator,
+    )
+    from .model.processes import (
+        ProcessEventSemanticsSpec as ProcessEventSemanticsSpec,
+    )
+    from .model.processes import (
+        ProcessEventType as ProcessEventType,
+    )
+    from .model.processes import (
+        ProcessExternalRef as ProcessExternalRef,
+    )
+    from .model.processes import (
+        ProcessIdentity as ProcessIdentity,
+    )
+    from .model.processes import (
+        ProcessInput as ProcessInput,
+    )
+    from .model.processes import (
+        ProcessListFilter as ProcessListFilter,
+    )
+    from .model.processes import (
+        ProcessProvenance as ProcessProvenance,
+    )
+    from .model.processes import (
+        ProcessPruneReport as ProcessPruneReport,
+    )
+    from .model.processes import (
+        ProcessRecord as ProcessRecord,
+    )
+    from .model.processes import (
+        ProcessRegistration as ProcessRegistration,
+    )
+    from .model.processes import (
+        ProcessStarted as ProcessStarted,
+    )
+    from .model.processes import (
+        ProcessStatusFilter as ProcessStatusFilter,
+    )
+    from .model.processes import (
+        ProcessTerminalSpec as ProcessTerminalSpec,
+    )
+    from .model.processes import (
+        ProcessWakeSpec as ProcessWakeSpec,
+    )
+    from .model.processes import (
+        RecoveryDisposition as RecoveryDisposition,
+    )
+    from .model.processes import (
+        SelectorKey as SelectorKey,
+    )
+    from .model.processes import (
+        SessionOriginator as SessionOriginator,
+    )
+    from .model.processes import (
+        SessionScope as SessionScope,
+    )
+    from .model.processes import (
+        SessionTurnInput as SessionTurnInput,
+    )
+    from .model.processes import (
+        SignalWait as SignalWait,
+    )
+    from .model.processes import (
+        ToolCallInput as ToolCallInput,
+    )
+    from .model.processes import (
+        WaitState as WaitState,
+    )
     from .model.queue import (
         DeliveryPolicy as DeliveryPolicy,
     )
@@ -330,6 +525,24 @@ if TYPE_CHECKING:
     from .model.record import (
         Json as Json,
     )
+    from .model.selectors import (
+        ConstSelector as ConstSelector,
+    )
+    from .model.selectors import (
+        PayloadSelector as PayloadSelector,
+    )
+    from .model.selectors import (
+        PointerSelector as PointerSelector,
+    )
+    from .model.selectors import (
+        PresentSelector as PresentSelector,
+    )
+    from .model.selectors import (
+        Selector as Selector,
+    )
+    from .model.selectors import (
+        TemplateSelector as TemplateSelector,
+    )
     from .model.session import (
         ChildRelation as ChildRelation,
     )
@@ -350,6 +563,36 @@ if TYPE_CHECKING:
     )
     from .model.session import (
         SessionRelation as SessionRelation,
+    )
+    from .model.triggers import (
+        EventBinding as EventBinding,
+    )
+    from .model.triggers import (
+        FixedBinding as FixedBinding,
+    )
+    from .model.triggers import (
+        TriggerDeliveryReservation as TriggerDeliveryReservation,
+    )
+    from .model.triggers import (
+        TriggerOccurrenceRecord as TriggerOccurrenceRecord,
+    )
+    from .model.triggers import (
+        TriggerOccurrenceRequest as TriggerOccurrenceRequest,
+    )
+    from .model.triggers import (
+        TriggerSubscriptionDraft as TriggerSubscriptionDraft,
+    )
+    from .model.triggers import (
+        TriggerSubscriptionFilter as TriggerSubscriptionFilter,
+    )
+    from .model.triggers import (
+        TriggerSubscriptionRecord as TriggerSubscriptionRecord,
+    )
+    from .model.triggers import (
+        delivery_process_id as delivery_process_id,
+    )
+    from .model.triggers import (
+        source_key_for_subscription as source_key_for_subscription,
     )
     from .model.turn_inputs import (
         ActiveTurnIngress as ActiveTurnIngress,
@@ -426,11 +669,17 @@ if TYPE_CHECKING:
     from .model.wakes import (
         ProcessWakeDelivery as ProcessWakeDelivery,
     )
+    from .processes import (
+        ProcessRegistry as ProcessRegistry,
+    )
     from .store import (
         SessionTransaction as SessionTransaction,
     )
     from .store import (
         Store as Store,
+    )
+    from .triggers import (
+        TriggerStore as TriggerStore,
     )
 
 _HOMES = {
@@ -445,6 +694,10 @@ _HOMES = {
         "Clock",
         "ManualClock",
         "SystemClock",
+    ),
+    "effects": (
+        "EffectController",
+        "EffectHost",
     ),
     "errors": (
         "AttachmentNotFoundError",
@@ -510,6 +763,16 @@ _HOMES = {
         "RuntimeCommitResult",
         "TurnCommitStamp",
     ),
+    "model.effects": (
+        "EffectEnvelope",
+        "EffectReplayOptions",
+        "ExecutionScope",
+        "OperationScope",
+        "ProcessScope",
+        "QueueDrainScope",
+        "SessionDeleteScope",
+        "TurnScope",
+    ),
     "model.graph": (
         "ActivePath",
         "FullGraph",
@@ -541,6 +804,71 @@ _HOMES = {
         "StoreOptions",
         "Synchronous",
     ),
+    "model.process_events": (
+        "ProcessEvent",
+        "ProcessEventAppendRequest",
+        "ProcessEventAppendResult",
+        "ProcessEventSemantics",
+        "ProcessTerminalSemantics",
+        "ProcessWakeSemantics",
+    ),
+    "model.process_grants": (
+        "ProcessHandleDescriptor",
+        "ProcessHandleGrant",
+        "ProcessSessionDeleteReport",
+    ),
+    "model.process_leases": (
+        "ProcessLease",
+        "ProcessLeaseCompletion",
+    ),
+    "model.process_outputs": (
+        "AbandonEvidence",
+        "AbandonWriter",
+        "AbandonedOutput",
+        "AbandonedStatus",
+        "AwaitOutput",
+        "CancelledOutput",
+        "CancelledStatus",
+        "CompletedStatus",
+        "FailedStatus",
+        "FailureClass",
+        "FailureOutput",
+        "ProcessStatus",
+        "RunningStatus",
+        "SuccessOutput",
+    ),
+    "model.processes": (
+        "AbandonRequest",
+        "ConstKey",
+        "DedupeKey",
+        "EngineInput",
+        "EventIdentityKey",
+        "ExternalInput",
+        "HostOriginator",
+        "Originator",
+        "ProcessEventSemanticsSpec",
+        "ProcessEventType",
+        "ProcessExternalRef",
+        "ProcessIdentity",
+        "ProcessInput",
+        "ProcessListFilter",
+        "ProcessProvenance",
+        "ProcessPruneReport",
+        "ProcessRecord",
+        "ProcessRegistration",
+        "ProcessStarted",
+        "ProcessStatusFilter",
+        "ProcessTerminalSpec",
+        "ProcessWakeSpec",
+        "RecoveryDisposition",
+        "SelectorKey",
+        "SessionOriginator",
+        "SessionScope",
+        "SessionTurnInput",
+        "SignalWait",
+        "ToolCallInput",
+        "WaitState",
+    ),
     "model.queue": (
         "DeliveryPolicy",
         "MergeGroup",
@@ -561,6 +889,14 @@ _HOMES = {
         "TurnWorkPayload",
     ),
     "model.record": ("Json",),
+    "model.selectors": (
+        "ConstSelector",
+        "PayloadSelector",
+        "PointerSelector",
+        "PresentSelector",
+        "Selector",
+        "TemplateSelector",
+    ),
     "model.session": (
         "ChildRelation",
         "PersistedSession",
@@ -569,6 +905,18 @@ _HOMES = {
         "SessionMeta",
         "SessionPickerInfo",
         "SessionRelation",
+    ),
+    "model.triggers": (
+        "EventBinding",
+        "FixedBinding",
+        "TriggerDeliveryReservation",
+        "TriggerOccurrenceRecord",
+        "TriggerOccurrenceRequest",
+        "TriggerSubscriptionDraft",
+        "TriggerSubscriptionFilter",
+        "TriggerSubscriptionRecord",
+        "delivery_process_id",
+        "source_key_for_subscription",
     ),
     "model.turn_inputs": (
         "ActiveTurnIngress",
@@ -599,10 +947,12 @@ _HOMES = {
         "TokenUsage",
     ),
     "model.wakes": ("ProcessWakeDelivery",),
+    "processes": ("ProcessRegistry",),
     "store": (
         "SessionTransaction",
         "Store",
     ),
+    "triggers": ("TriggerStore",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

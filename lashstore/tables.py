@@ -22,6 +22,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from .model.blobs import ArtifactKind
+from .model.effects import EffectStatus
+from .model.process_outputs import PROCESS_STATES
+from .model.processes import RecoveryDisposition
 from .model.queue import DeliveryPolicy, QueuedWorkClass, SlotPolicy
 from .model.turn_inputs import CheckpointKind, TurnInputState
 from .model.usage import USAGE_COUNTERS
@@ -31,7 +34,15 @@ from .model.usage import USAGE_COUNTERS
 APPLICATION_ID = 0x6C617368
 
 SESSION_COMPONENT = "session"
-SCHEMA_VERSIONS = {SESSION_COMPONENT: "1"}
+PROCESS_COMPONENT = "process"
+TRIGGER_COMPONENT = "trigger"
+EFFECT_COMPONENT = "effect"
+SCHEMA_VERSIONS = {
+    SESSION_COMPONENT: "1",
+    PROCESS_COMPONENT: "1",
+    TRIGGER_COMPONENT: "1",
+    EFFECT_COMPONENT: "1",
+}
 
 metadata = sa.MetaData(
     naming_convention={
@@ -503,7 +514,423 @@ SESSION_TABLES: tuple[sa.Table, ...] = (
     session_attachments,
 )
 
-COMPONENT_TABLES: dict[str, tuple[sa.Table, ...]] = {SESSION_COMPONENT: SESSION_TABLES}
+# The last number given out under each name; never reused.
+trigger_counters = _table(
+    "trigger_counters",
+    _text("name", key=True),
+    _integer("last_number"),
+    _counters("last_number"),
+)
+
+# Who wants a process started by what; cancelled ones stay, disabled.
+trigger_subscriptions = _table(
+    "trigger_subscriptions",
+    _text("subscription_id", key=True),
+    # Of the store, from 1 on; handle and id are made of it.
+    _integer("number"),
+    _text("handle"),
+    # The registrant as one text, which is no other's; orders lists.
+    _text("registrant_key"),
+    # NULL: the host registered it.
+    _text("registrant_session_id", null=True),
+    _text("source_type"),
+    _text("source_key"),
+    _text("name", null=True),
+    _text("client_key", null=True),
+    # Hash of the target identity's definition; NULL: it has none.
+    _text("definition_hash", null=True),
+    # The scope to wake; NULL: none, or its session was deleted.
+    _text("wake_session_id", null=True),
+    _text("wake_agent_frame_id", null=True),
+    _flag("is_enabled"),
+    _integer("created_at_ms"),
+    _integer("updated_at_ms"),
+    _integer("checksum"),
+    _text("body_json"),
+    sa.CheckConstraint("is_enabled IN (0, 1)", name="is_enabled_flag"),
+    sa.CheckConstraint(
+        "wake_session_id IS NOT NULL OR wake_agent_frame_id IS NULL",
+        name="wake_target_whole",
+    ),
+    _counters("number", "created_at_ms", "updated_at_ms"),
+    # find_by_handle.
+    sa.Index("ix_trigger_subscriptions_handle", "handle", unique=True),
+    # list_matching: who wants an occurrence, in order; list_by.
+    sa.Index(
+        "ix_trigger_subscriptions_source",
+        "source_key",
+        "source_type",
+        "is_enabled",
+        "registrant_key",
+        "number",
+    ),
+    # list_by: all of them in order.
+    sa.Index("ix_trigger_subscriptions_order", "registrant_key", "number", unique=True),
+    # list_by.
+    sa.Index(
+        "ix_trigger_subscriptions_source_type",
+        "source_type",
+        "registrant_key",
+        "number",
+    ),
+    # list_by, remove_session.
+    _partial(
+        "ix_trigger_subscriptions_session",
+        "registrant_session_id",
+        "registrant_key",
+        "number",
+        where="registrant_session_id IS NOT NULL",
+    ),
+    # list_by.
+    _partial("ix_trigger_subscriptions_name", "name", where="name IS NOT NULL"),
+    # list_by.
+    _partial(
+        "ix_trigger_subscriptions_definition",
+        "definition_hash",
+        where="definition_hash IS NOT NULL",
+    ),
+    # find_by_client_key: a repeated registration.
+    _partial(
+        "ix_trigger_subscriptions_client_key",
+        "registrant_key",
+        "client_key",
+        where="client_key IS NOT NULL",
+        unique=True,
+    ),
+    # list_waking: whose target goes when its session is deleted.
+    _partial(
+        "ix_trigger_subscriptions_wake",
+        "wake_session_id",
+        where="wake_session_id IS NOT NULL",
+    ),
+)
+
+# What happened, once per source type, source key and idempotency key: the id
+# is a hash of the three.
+trigger_occurrences = _table(
+    "trigger_occurrences",
+    _text("occurrence_id", key=True),
+    _text("source_type"),
+    _text("source_key"),
+    _text("idempotency_key"),
+    _integer("occurred_at_ms"),
+    _integer("checksum"),
+    _text("payload_json"),
+    # NULL: it names no source.
+    _text("source_json", null=True),
+    _counters("occurred_at_ms"),
+    # remove_older (prune).
+    sa.Index("ix_trigger_occurrences_occurred", "occurred_at_ms"),
+)
+
+PENDING_DELIVERIES = "acknowledged_at_ms IS NULL"
+
+# One row per occurrence and subscription that met: reserved once, pending
+# until somebody acknowledges having started its process.
+trigger_deliveries = _table(
+    "trigger_deliveries",
+    _text("occurrence_id", key=True),
+    _text("subscription_id", key=True),
+    # Orders what is pending.
+    _integer("seq"),
+    _text("process_id"),
+    # What the payload gets wrong by the subscription's schema; NULL: nothing.
+    _text("payload_error", null=True),
+    _integer("reserved_at_ms"),
+    # NULL: pending.
+    _integer("acknowledged_at_ms", null=True),
+    # Why the process was not started; NULL: it was, or is yet to be.
+    _text("start_error", null=True),
+    _integer("checksum"),
+    sa.ForeignKeyConstraint(
+        ["occurrence_id"], ["trigger_occurrences.occurrence_id"], ondelete="CASCADE"
+    ),
+    sa.ForeignKeyConstraint(
+        ["subscription_id"],
+        ["trigger_subscriptions.subscription_id"],
+        ondelete="CASCADE",
+    ),
+    sa.CheckConstraint(
+        "acknowledged_at_ms IS NOT NULL OR start_error IS NULL",
+        name="acknowledgement_whole",
+    ),
+    _counters("seq", "reserved_at_ms"),
+    # A subscription that goes takes its deliveries along.
+    sa.Index("ix_trigger_deliveries_subscription", "subscription_id"),
+    # list_pending, last_pending_seq.
+    _partial("ix_trigger_deliveries_pending", "seq", where=PENDING_DELIVERIES),
+    # remove_older: does an occurrence have something pending?
+    _partial(
+        "ix_trigger_deliveries_pending_of",
+        "occurrence_id",
+        where=PENDING_DELIVERIES,
+    ),
+)
+
+TRIGGER_TABLES: tuple[sa.Table, ...] = (
+    trigger_counters,
+    trigger_subscriptions,
+    trigger_occurrences,
+    trigger_deliveries,
+)
+
+# What each effect must look like in each of its states; `effects` repeats it.
+_EFFECT_STATES = (
+    "(status <> 'in_progress' OR"
+    " (outcome_json IS NULL AND error_json IS NULL AND finished_at_ms IS NULL))"
+    " AND (status = 'in_progress' OR"
+    " (finished_at_ms IS NOT NULL AND lease_token IS NULL))"
+    " AND (status <> 'completed' OR"
+    " (outcome_json IS NOT NULL AND error_json IS NULL))"
+    " AND (status <> 'failed' OR"
+    " (error_json IS NOT NULL AND outcome_json IS NULL))"
+)
+
+# One row per effect that somebody began and nobody freed: its outcome, once
+# there is one, is what every rerun of the scope gets. The lease columns stand
+# before the JSON, so that renewing rewrites no large value.
+effects = _table(
+    "effects",
+    # The scope's kind and all its ids, as a JSON array.
+    _text("scope_id", key=True),
+    _text("replay_key", key=True),
+    # The session whose deletion takes the effect along; NULL: none.
+    _text("session_id", null=True),
+    _text("status"),
+    _text("lease_owner_id", null=True),
+    _text("lease_token", null=True),
+    _integer("lease_expires_at_ms", null=True),
+    # When a timer is over; NULL: it is no timer.
+    _integer("due_at_ms", null=True),
+    _integer("created_at_ms"),
+    _integer("finished_at_ms", null=True),
+    _integer("checksum"),
+    _text("envelope_json"),
+    _text("outcome_json", null=True),
+    _text("error_json", null=True),
+    _one_of("status", EffectStatus),
+    sa.CheckConstraint(
+        "(lease_token IS NULL) = (lease_owner_id IS NULL)"
+        " AND (lease_token IS NULL) = (lease_expires_at_ms IS NULL)",
+        name="lease_whole",
+    ),
+    sa.CheckConstraint(_EFFECT_STATES, name="state_machine"),
+    # remove_session.
+    _partial("ix_effects_session_id", "session_id", where="session_id IS NOT NULL"),
+    # remove_finished (prune).
+    _partial(
+        "ix_effects_finished", "finished_at_ms", where="finished_at_ms IS NOT NULL"
+    ),
+)
+
+EFFECT_TABLES: tuple[sa.Table, ...] = (effects,)
+
+# Ids that lists are ordered by: by code point on both engines.
+_ORDERED_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+# One row per process: where it stands. What never changes is in
+# `process_registrations`, so that an event rewrites little. Its checksum is
+# reduced by `updated_at_ms`, which therefore one statement may move for many
+# rows.
+processes = _table(
+    "processes",
+    sa.Column("process_id", _ORDERED_TEXT, primary_key=True),
+    _text("status"),
+    # A running process is idle or waiting; that, too, is listed by.
+    _text("activity"),
+    # Of the identity's definition; NULL: it has none.
+    _text("definition_hash", null=True),
+    _integer("updated_at_ms"),
+    # The time of the event that ended it.
+    _integer("terminal_at_ms", null=True),
+    # The sequence number of its last event.
+    _integer("last_sequence"),
+    _text("facts_json"),
+    _text("await_output_json", null=True),
+    _integer("checksum"),
+    _one_of("status", PROCESS_STATES),
+    _one_of("activity", ("idle", "waiting", "ended")),
+    sa.CheckConstraint(
+        "(status = 'running') = (activity <> 'ended')"
+        " AND (status = 'running') = (terminal_at_ms IS NULL)"
+        " AND (status = 'running') = (await_output_json IS NULL)",
+        name="state_machine",
+    ),
+    _counters("updated_at_ms", "last_sequence"),
+    # list_page, by status; by whether it waits; the same for a definition.
+    sa.Index("ix_processes_status", "status", "process_id"),
+    sa.Index("ix_processes_activity", "activity", "process_id"),
+    _partial(
+        "ix_processes_definition",
+        "definition_hash",
+        "process_id",
+        where="definition_hash IS NOT NULL",
+    ),
+    _partial(
+        "ix_processes_definition_status",
+        "definition_hash",
+        "status",
+        "process_id",
+        where="definition_hash IS NOT NULL",
+    ),
+    _partial(
+        "ix_processes_definition_activity",
+        "definition_hash",
+        "activity",
+        "process_id",
+        where="definition_hash IS NOT NULL",
+    ),
+    # list_prunable: ended ones, oldest first.
+    _partial(
+        "ix_processes_terminal",
+        "terminal_at_ms",
+        "process_id",
+        where="terminal_at_ms IS NOT NULL",
+    ),
+)
+
+
+def _of_process() -> sa.Column[Any]:
+    return sa.Column(
+        "process_id",
+        sa.ForeignKey(processes.c.process_id, ondelete="CASCADE"),
+        primary_key=True,
+    )
+
+
+# What a process was registered as. `checksum` covers all but the input, which
+# may be large and has one of its own.
+process_registrations = _table(
+    "process_registrations",
+    _of_process(),
+    _text("registration_hash"),
+    _text("disposition"),
+    _text("identity_json"),
+    _text("provenance_json"),
+    _text("env_ref", null=True),
+    _integer("created_at_ms"),
+    _text("event_types_json"),
+    _integer("checksum"),
+    _integer("input_checksum"),
+    _text("input_json"),
+    _one_of("disposition", RecoveryDisposition),
+    _counters("created_at_ms"),
+)
+
+# Whom a process wakes; a process without a row has no target of its own.
+process_wake_targets = _table(
+    "process_wake_targets",
+    _of_process(),
+    _text("session_id"),
+    _text("agent_frame_id", null=True),
+    _integer("checksum"),
+    # remove_session_targets.
+    sa.Index("ix_process_wake_targets_session_id", "session_id", "process_id"),
+)
+
+# The logs: one row per event, numbered from 1 within its process.
+process_events = _table(
+    "process_events",
+    _of_process(),
+    _integer("sequence", key=True),
+    _text("event_type"),
+    _text("replay_key", null=True),
+    _integer("occurred_at_ms"),
+    # What the event meant; NULL: nothing beyond itself.
+    _text("semantics_json", null=True),
+    _integer("checksum"),
+    _text("payload_json"),
+    sa.CheckConstraint("sequence > 0", name="sequence_positive"),
+    # find_by_replay_key.
+    _partial(
+        "ix_process_events_replay_key",
+        "process_id",
+        "replay_key",
+        where="replay_key IS NOT NULL",
+        unique=True,
+    ),
+    # count_through, find_after.
+    sa.Index("ix_process_events_event_type", "process_id", "event_type", "sequence"),
+)
+
+# One row per event that wakes, until it is acknowledged.
+process_wakes = _table(
+    "process_wakes",
+    sa.Column("process_id", _ORDERED_TEXT, primary_key=True),
+    _integer("sequence", key=True),
+    _integer("created_at_ms"),
+    # Written with the event; NULL: there was nobody to wake.
+    _text("delivery_json", null=True),
+    _integer("checksum"),
+    sa.ForeignKeyConstraint(
+        ["process_id", "sequence"],
+        [process_events.c.process_id, process_events.c.sequence],
+        ondelete="CASCADE",
+    ),
+    # list_deliveries: oldest first.
+    _partial(
+        "ix_process_wakes_deliveries",
+        "created_at_ms",
+        "process_id",
+        "sequence",
+        where="delivery_json IS NOT NULL",
+    ),
+)
+
+# Which session scope may address which process; an agent frame of '' is the
+# session itself.
+process_handle_grants = _table(
+    "process_handle_grants",
+    sa.Column("session_id", _ORDERED_TEXT, primary_key=True),
+    sa.Column("agent_frame_id", _ORDERED_TEXT, primary_key=True),
+    _of_process(),
+    _text("descriptor_json"),
+    _integer("checksum"),
+    # list_for_process; list_by_session: does another session have a grant?
+    sa.Index(
+        "ix_process_handle_grants_process_id",
+        "process_id",
+        "session_id",
+        "agent_frame_id",
+    ),
+)
+
+# One row per process that was ever leased. The row outlives the lease, so the
+# fencing token never goes back; `lease_token` NULL: nobody holds it.
+process_leases = _table(
+    "process_leases",
+    _of_process(),
+    _integer("fencing_token"),
+    _text("lease_token", null=True),
+    _text("owner_json", null=True),
+    _integer("claimed_at_ms", null=True),
+    _integer("expires_at_ms", null=True),
+    _integer("checksum"),
+    sa.CheckConstraint("fencing_token > 0", name="fencing_token_positive"),
+    sa.CheckConstraint(
+        "(lease_token IS NULL) = (owner_json IS NULL)"
+        " AND (lease_token IS NULL) = (claimed_at_ms IS NULL)"
+        " AND (lease_token IS NULL) = (expires_at_ms IS NULL)",
+        name="lease_whole",
+    ),
+)
+
+PROCESS_TABLES: tuple[sa.Table, ...] = (
+    processes,
+    process_registrations,
+    process_wake_targets,
+    process_events,
+    process_wakes,
+    process_handle_grants,
+    process_leases,
+)
+
+COMPONENT_TABLES: dict[str, tuple[sa.Table, ...]] = {
+    SESSION_COMPONENT: SESSION_TABLES,
+    PROCESS_COMPONENT: PROCESS_TABLES,
+    TRIGGER_COMPONENT: TRIGGER_TABLES,
+    EFFECT_COMPONENT: EFFECT_TABLES,
+}
 
 
 @sa.event.listens_for(metadata, "after_create")

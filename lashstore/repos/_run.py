@@ -10,7 +10,8 @@ anybody listens, and on every other engine, Core runs the statement.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ class _Result:
     def __init__(self, rows: list[Any], rowcount: int) -> None:
         self._rows = rows
         self.rowcount = rowcount
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
 
     def all(self) -> list[Any]:
         """
@@ -140,7 +144,17 @@ class Runner:
         )
         self._driver = connection.connection.driver_connection if is_plain else None
 
-    def execute(self, statement: Any, values: _Values | Sequence[_Values]) -> _Result:
+    @property
+    def core(self) -> sa.Connection:
+        """
+        The connection itself: for a statement that is put together anew for
+        each call, which must not be kept compiled.
+        """
+        return self._connection
+
+    def execute(
+        self, statement: Any, values: _Values | Sequence[_Values] = MappingProxyType({})
+    ) -> _Result:
         """
         Run a statement: once for one set of values, else once for each.
         """

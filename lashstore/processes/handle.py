@@ -1,0 +1,130 @@
+"""
+What every part of `ProcessRegistry` is built on.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from lashstore.clock import Clock
+from lashstore.deployment import ComponentDatabase, DeploymentStore
+from lashstore.errors import ProcessLeaseExpiredError, UnknownProcessError
+from lashstore.model.process_leases import ProcessLease, find_held
+from lashstore.repos.handle_grants import HandleGrantRepository
+from lashstore.repos.process_events import ProcessEventRepository
+from lashstore.repos.process_leases import ProcessLeaseRepository
+from lashstore.repos.processes import ProcessRepository, StoredProcess
+
+from .changes import ChangeHub
+
+T = TypeVar("T")
+
+
+class RegistryTransaction:
+    """
+    The registry's repositories, bound to one open connection.
+    """
+
+    def __init__(self, connection: sa.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    @cached_property
+    def now_ms(self) -> int:
+        """
+        The operation's time: read once, when it is first needed.
+        """
+        return self._clock.now_ms()
+
+    @cached_property
+    def processes(self) -> ProcessRepository:
+        """
+        Processes.
+        """
+        return ProcessRepository(self._connection)
+
+    @cached_property
+    def events(self) -> ProcessEventRepository:
+        """
+        Events and wakes.
+        """
+        return ProcessEventRepository(self._connection)
+
+    @cached_property
+    def grants(self) -> HandleGrantRepository:
+        """
+        Handle grants.
+        """
+        return HandleGrantRepository(self._connection)
+
+    @cached_property
+    def leases(self) -> ProcessLeaseRepository:
+        """
+        Process leases.
+        """
+        return ProcessLeaseRepository(self._connection)
+
+    def get(self, process_id: str) -> StoredProcess:
+        """
+        Return a process.
+
+        Raises:
+            UnknownProcessError: There is none of this id.
+        """
+        stored = self.processes.find(process_id)
+        if stored is None:
+            raise UnknownProcessError(process_id=process_id)
+        return stored
+
+    def require_known(self, process_id: str) -> None:
+        """
+        Raises:
+            UnknownProcessError: There is no process of this id.
+        """
+        if not self.processes.is_known(process_id):
+            raise UnknownProcessError(process_id=process_id)
+
+    def require_fence(self, process_id: str, fence: ProcessLease | None) -> None:
+        """
+        Check that a fence, if one is given, proves the process's lease now.
+
+        Raises:
+            ProcessLeaseExpiredError: It does not.
+        """
+        if fence is None:
+            return
+        row = self.leases.find(process_id)
+        if find_held(row, fence, now_ms=self.now_ms) is None:
+            raise ProcessLeaseExpiredError(process_id=process_id)
+
+
+class RegistryHandle(DeploymentStore):
+    """
+    Opening, closing, and one transaction a method.
+    """
+
+    def __init__(self, database: ComponentDatabase, clock: Clock) -> None:
+        super().__init__(database, clock)
+        self._changes = ChangeHub()
+
+    def close(self) -> None:
+        """
+        Close the registry; may be called twice.
+
+        Any other use afterwards raises `StoreClosedError`, and so does
+        whatever waits in it now.
+        """
+        super().close()
+        self._changes.notify_all()
+
+    def _read(self, operation: Callable[[RegistryTransaction], T]) -> T:
+        return self._database.read(
+            lambda c: operation(RegistryTransaction(c, self._clock))
+        )
+
+    def _write(self, operation: Callable[[RegistryTransaction], T]) -> T:
+        return self._database.write(
+            lambda c: operation(RegistryTransaction(c, self._clock))
+        )

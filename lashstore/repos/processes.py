@@ -1,0 +1,554 @@
+"""
+Process rows: what was registered, and where it stands.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from lashstore.codec import (
+    MAX_COUNTER,
+    decode_stored,
+    encode_json,
+    encode_record,
+    row_checksum,
+    verify_row,
+)
+from lashstore.errors import CorruptRecordError, UnknownProcessError
+from lashstore.model.process_events import EventContext
+from lashstore.model.process_facts import ProcessFacts
+from lashstore.model.process_outputs import (
+    AwaitOutput,
+    ProcessStatus,
+    RunningStatus,
+    status_of,
+)
+from lashstore.model.process_registration import PreparedRegistration, declared_types
+from lashstore.model.process_states import ListScope, ProcessState
+from lashstore.model.processes import (
+    ProcessIdentity,
+    ProcessInput,
+    ProcessProvenance,
+    ProcessRecord,
+    RecoveryDisposition,
+    SessionScope,
+)
+from lashstore.model.record import Record
+from lashstore.tables import process_registrations, process_wake_targets, processes
+
+from ._dialect import BIND, any_of
+from ._run import Runner
+
+_KIND = "process"
+_p, _r, _w = processes.c, process_registrations.c, process_wake_targets.c
+
+# The columns of a state as they are hashed; `updated_at_ms` is taken off.
+_STATE = (
+    "status",
+    "activity",
+    "definition_hash",
+    "terminal_at_ms",
+    "last_sequence",
+    "facts_json",
+    "await_output_json",
+)
+_state_columns = (
+    _p.process_id,
+    *(_p[name] for name in _STATE),
+    _p.updated_at_ms,
+    _p.checksum,
+)
+_FIXED = (
+    "registration_hash",
+    "disposition",
+    "identity_json",
+    "provenance_json",
+    "env_ref",
+    "created_at_ms",
+    "event_types_json",
+)
+_context_columns = (
+    *_state_columns,
+    *(_r[name] for name in _FIXED),
+    _r.checksum.label("registration_checksum"),
+    _w.session_id.label("target_session_id"),
+    _w.agent_frame_id.label("target_frame_id"),
+    _w.checksum.label("target_checksum"),
+)
+_record_columns = (*_context_columns, _r.input_json, _r.input_checksum)
+_joined = processes.join(
+    process_registrations, _r.process_id == _p.process_id
+).outerjoin(process_wake_targets, _w.process_id == _p.process_id)
+_is_process = _p.process_id == BIND("process_id")
+
+_find_id = sa.select(_p.process_id).where(_is_process)
+_find_state = sa.select(*_state_columns).where(_is_process)
+_find_context = sa.select(*_context_columns).select_from(_joined).where(_is_process)
+_find_record = sa.select(*_record_columns).select_from(_joined).where(_is_process)
+_list_by_ids = (
+    sa.select(*_record_columns)
+    .select_from(_joined)
+    .where(any_of(_p.process_id, "process_ids"))
+    .order_by(_p.process_id)
+)
+_list_running_by_ids = _list_by_ids.where(_p.status == "running")
+_list_running_states = (
+    sa.select(*_state_columns)
+    .where(any_of(_p.process_id, "process_ids"), _p.status == "running")
+    .order_by(_p.process_id)
+)
+_add = sa.insert(processes)
+_add_registration = sa.insert(process_registrations)
+_add_wake_target = sa.insert(process_wake_targets)
+_put = (
+    sa.update(processes)
+    .where(_p.process_id == BIND("of_process_id"))
+    .values({name: BIND(name) for name in (*_STATE, "updated_at_ms", "checksum")})
+)
+# An event that ends nothing leaves every indexed column alone.
+_advance = (
+    sa.update(processes)
+    .where(_p.process_id == BIND("of_process_id"))
+    .values(
+        {name: BIND(name) for name in ("last_sequence", "updated_at_ms", "checksum")}
+    )
+)
+_later = sa.case(
+    (_p.updated_at_ms < BIND("now_ms"), BIND("now_ms")), else_=_p.updated_at_ms
+)
+_touch_session_targets = (
+    sa.update(processes)
+    .where(
+        _p.process_id.in_(
+            sa.select(_w.process_id).where(_w.session_id == BIND("of_session_id"))
+        )
+    )
+    .values(updated_at_ms=_later, checksum=_p.checksum + _p.updated_at_ms - _later)
+)
+_remove_session_targets = sa.delete(process_wake_targets).where(
+    _w.session_id == BIND("session_id")
+)
+_list_prunable = (
+    sa.select(*_state_columns)
+    .where(
+        _p.terminal_at_ms.is_not(None),
+        _p.terminal_at_ms <= BIND("last_ms"),
+    )
+    .order_by(_p.terminal_at_ms, _p.process_id)
+    .limit(BIND("page"))
+)
+_remove = sa.delete(processes).where(any_of(_p.process_id, "process_ids"))
+
+
+def _page_statement(*criteria: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(_p.process_id).where(
+        *criteria, _p.process_id > BIND("after_id", type_=sa.Text)
+    )
+
+
+def _list_statements() -> dict[tuple[bool, str], sa.Select[Any]]:
+    # One statement for each way to filter. Ids come from one index, in its
+    # order; two activities are two walks of it, merged. What is joined to a
+    # page of ids is put in order by whoever reads it.
+    statements = {}
+    for has_definition in (False, True):
+        always = (
+            (_p.definition_hash == BIND("definition_hash"),) if has_definition else ()
+        )
+        pages: dict[str, Any] = {
+            "all": _page_statement(*always),
+            "status": _page_statement(*always, _p.status == BIND("status")),
+            "activity": _page_statement(*always, _p.activity == BIND("activity_0")),
+            "activities": sa.union_all(
+                _page_statement(*always, _p.activity == BIND("activity_0")),
+                _page_statement(*always, _p.activity == BIND("activity_1")),
+            ),
+        }
+        for name, ids in pages.items():
+            page = ids.order_by("process_id").limit(BIND("page")).subquery("page")
+            statements[has_definition, name] = sa.select(*_record_columns).select_from(
+                page.join(processes, _p.process_id == page.c.process_id)
+                .join(process_registrations, _r.process_id == page.c.process_id)
+                .outerjoin(process_wake_targets, _w.process_id == page.c.process_id)
+            )
+    return statements
+
+
+_list_page = _list_statements()
+
+
+class StoredProcess(Record, frozen=True, kw_only=True):
+    """
+    A process with its state, which is what changes and is written back.
+    """
+
+    state: ProcessState
+    record: ProcessRecord
+
+
+class StoredContext(Record, frozen=True, kw_only=True):
+    """
+    A process as far as planning an event needs it.
+    """
+
+    state: ProcessState
+    context: EventContext
+
+
+def _state_checksum(
+    process_id: str, values: Sequence[Any], *, updated_at_ms: int
+) -> int:
+    return row_checksum("processes", process_id, *values) - updated_at_ms
+
+
+def _fixed_checksum(process_id: str, values: Sequence[Any]) -> int:
+    return row_checksum("process_registrations", process_id, *values)
+
+
+def _input_checksum(process_id: str, input_json: str) -> int:
+    return row_checksum("process_registrations.input", process_id, input_json)
+
+
+def _target_checksum(process_id: str, target: SessionScope) -> int:
+    return row_checksum(
+        "process_wake_targets", process_id, target.session_id, target.agent_frame_id
+    )
+
+
+def _state_values(state: ProcessState) -> dict[str, Any]:
+    values = {
+        "status": state.status.label,
+        "activity": state.activity,
+        "definition_hash": state.definition_hash,
+        "terminal_at_ms": state.terminal_at_ms,
+        "last_sequence": state.last_sequence,
+        "facts_json": encode_record(state.facts, "the facts of a process"),
+        "await_output_json": None
+        if isinstance(state.status, RunningStatus)
+        else encode_record(state.status.await_output, "the await output"),
+    }
+    checksum = _state_checksum(
+        state.process_id, list(values.values()), updated_at_ms=state.updated_at_ms
+    )
+    return {**values, "updated_at_ms": state.updated_at_ms, "checksum": checksum}
+
+
+def _state_from_row(row: Any) -> ProcessState:
+    key = str(row.process_id)
+    values = [getattr(row, name) for name in _STATE]
+    verify_row(_KIND, key, row.checksum + row.updated_at_ms, "processes", key, *values)
+    facts: ProcessFacts = decode_stored(ProcessFacts, row.facts_json, _KIND, key)
+    return ProcessState(
+        process_id=row.process_id,
+        status=_status_from_row(key, row),
+        definition_hash=row.definition_hash,
+        updated_at_ms=row.updated_at_ms,
+        terminal_at_ms=row.terminal_at_ms,
+        last_sequence=row.last_sequence,
+        facts=facts,
+    )
+
+
+def _status_from_row(key: str, row: Any) -> ProcessStatus:
+    if row.status == "running":
+        return RunningStatus()
+    output: AwaitOutput = decode_stored(AwaitOutput, row.await_output_json, _KIND, key)
+    return status_of(row.status, output)
+
+
+def _verify_fixed(row: Any) -> None:
+    key = str(row.process_id)
+    values = [getattr(row, name) for name in _FIXED]
+    verify_row(
+        _KIND, key, row.registration_checksum, "process_registrations", key, *values
+    )
+
+
+def _wake_target_from_row(row: Any) -> SessionScope | None:
+    if row.target_session_id is None:
+        return None
+    verify_row(
+        _KIND,
+        str(row.process_id),
+        row.target_checksum,
+        "process_wake_targets",
+        row.process_id,
+        row.target_session_id,
+        row.target_frame_id,
+    )
+    return SessionScope(
+        session_id=row.target_session_id, agent_frame_id=row.target_frame_id
+    )
+
+
+def _stored_from_row(row: Any) -> StoredProcess:
+    key = str(row.process_id)
+    state = _state_from_row(row)
+    _verify_fixed(row)
+    verify_row(
+        _KIND,
+        key,
+        row.input_checksum,
+        "process_registrations.input",
+        key,
+        row.input_json,
+    )
+    identity: ProcessIdentity = decode_stored(
+        ProcessIdentity, row.identity_json, _KIND, key
+    )
+    given: ProcessInput = decode_stored(ProcessInput, row.input_json, _KIND, key)
+    provenance: ProcessProvenance = decode_stored(
+        ProcessProvenance, row.provenance_json, _KIND, key
+    )
+    record = ProcessRecord(
+        id=row.process_id,
+        registration_hash=row.registration_hash,
+        input=given,
+        disposition=RecoveryDisposition(row.disposition),
+        identity=identity,
+        event_types=tuple(_event_types_from_row(row).values()),
+        provenance=provenance,
+        env_ref=row.env_ref,
+        wake_target=_wake_target_from_row(row),
+        created_at_ms=row.created_at_ms,
+        updated_at_ms=state.updated_at_ms,
+    )
+    return StoredProcess(state=state, record=state.on(record))
+
+
+def _event_types_from_row(row: Any) -> Any:
+    try:
+        return declared_types(row.event_types_json)
+    except msgspec.MsgspecError as error:
+        raise CorruptRecordError(
+            record_kind=_KIND, key=row.process_id, reason=str(error)
+        ) from error
+
+
+class ProcessRepository:
+    """
+    Rows of `processes`, `process_registrations` and `process_wake_targets`.
+    """
+
+    def __init__(self, connection: sa.Connection | Runner) -> None:
+        self._connection = Runner.over(connection)
+
+    def is_known(self, process_id: str) -> bool:
+        """
+        Tell whether there is a process of this id.
+        """
+        found = self._connection.execute(_find_id, {"process_id": process_id})
+        return found.scalar_one_or_none() is not None
+
+    def find_state(self, process_id: str) -> ProcessState | None:
+        """
+        Return where a process stands; None: unknown process.
+        """
+        row = self._connection.execute(
+            _find_state, {"process_id": process_id}
+        ).one_or_none()
+        return None if row is None else _state_from_row(row)
+
+    def find(self, process_id: str) -> StoredProcess | None:
+        """
+        Return a process; None: unknown process.
+        """
+        row = self._connection.execute(
+            _find_record, {"process_id": process_id}
+        ).one_or_none()
+        return None if row is None else _stored_from_row(row)
+
+    def find_context(self, process_id: str) -> StoredContext | None:
+        """
+        Return what planning an event needs; None: unknown process.
+        """
+        row = self._connection.execute(
+            _find_context, {"process_id": process_id}
+        ).one_or_none()
+        if row is None:
+            return None
+        state = _state_from_row(row)
+        _verify_fixed(row)
+        provenance: ProcessProvenance = decode_stored(
+            ProcessProvenance, row.provenance_json, _KIND, process_id
+        )
+        context = EventContext(
+            process_id=process_id,
+            is_terminal=state.is_terminal,
+            last_sequence=state.last_sequence,
+            event_types=_event_types_from_row(row),
+            caused_by=provenance.caused_by,
+            wake_target=_wake_target_from_row(row),
+        )
+        return StoredContext(state=state, context=context)
+
+    def list_page(
+        self,
+        scope: ListScope,
+        *,
+        definition_hash: str | None,
+        after_id: str | None,
+        limit: int | None,
+    ) -> tuple[ProcessRecord, ...]:
+        """
+        Return the processes of a list scope behind *after_id*, by id.
+
+        Args:
+            definition_hash: None restricts nothing.
+        """
+        values: dict[str, Any] = {
+            # No id is empty, so all are larger.
+            "after_id": "" if after_id is None else after_id,
+            "page": MAX_COUNTER if limit is None else limit,
+        }
+        if definition_hash is not None:
+            values["definition_hash"] = definition_hash
+        name = "all"
+        if scope.status is not None:
+            name, values["status"] = "status", scope.status
+        elif scope.activities is not None:
+            name = "activity" if len(scope.activities) == 1 else "activities"
+            for index, activity in enumerate(scope.activities):
+                values[f"activity_{index}"] = activity
+        statement = _list_page[definition_hash is not None, name]
+        rows = self._connection.execute(statement, values).all()
+        records = (_stored_from_row(row).record for row in rows)
+        return tuple(sorted(records, key=lambda record: record.id))
+
+    def list_by_ids(
+        self, process_ids: Sequence[str], *, is_running_only: bool = False
+    ) -> tuple[ProcessRecord, ...]:
+        """
+        Return those of the processes that there are, by id.
+        """
+        statement = _list_running_by_ids if is_running_only else _list_by_ids
+        rows = self._connection.execute(statement, {"process_ids": process_ids}).all()
+        return tuple(_stored_from_row(row).record for row in rows)
+
+    def list_running_ids(self, process_ids: Sequence[str]) -> tuple[str, ...]:
+        """
+        Return those of the processes that run, by id.
+        """
+        rows = self._connection.execute(
+            _list_running_states, {"process_ids": process_ids}
+        ).all()
+        return tuple(_state_from_row(row).process_id for row in rows)
+
+    def add(self, prepared: PreparedRegistration, *, now_ms: int) -> ProcessRecord:
+        """
+        Add a process; return its record.
+        """
+        given, process_id = prepared.registration, prepared.registration.id
+        state = ProcessState(
+            process_id=process_id,
+            definition_hash=prepared.definition_hash,
+            updated_at_ms=now_ms,
+        )
+        self._connection.execute(
+            _add, {"process_id": process_id, **_state_values(state)}
+        )
+        fixed = {
+            "registration_hash": prepared.registration_hash,
+            "disposition": str(given.disposition),
+            "identity_json": encode_record(prepared.identity, "the identity"),
+            "provenance_json": encode_record(given.provenance, "the provenance"),
+            "env_ref": given.env_ref,
+            "created_at_ms": now_ms,
+            "event_types_json": encode_json(
+                msgspec.to_builtins(given.event_types), "the event types"
+            ),
+        }
+        input_json = encode_record(given.input, "the input")
+        self._connection.execute(
+            _add_registration,
+            {
+                "process_id": process_id,
+                **fixed,
+                "checksum": _fixed_checksum(process_id, list(fixed.values())),
+                "input_json": input_json,
+                "input_checksum": _input_checksum(process_id, input_json),
+            },
+        )
+        if given.wake_target is not None:
+            self._add_wake_target(process_id, given.wake_target)
+        return state.on(
+            ProcessRecord(
+                id=process_id,
+                registration_hash=prepared.registration_hash,
+                input=given.input,
+                disposition=given.disposition,
+                identity=prepared.identity,
+                event_types=given.event_types,
+                provenance=given.provenance,
+                env_ref=given.env_ref,
+                wake_target=given.wake_target,
+                created_at_ms=now_ms,
+                updated_at_ms=now_ms,
+            )
+        )
+
+    def _add_wake_target(self, process_id: str, target: SessionScope) -> None:
+        self._connection.execute(
+            _add_wake_target,
+            {
+                "process_id": process_id,
+                "session_id": target.session_id,
+                "agent_frame_id": target.agent_frame_id,
+                "checksum": _target_checksum(process_id, target),
+            },
+        )
+
+    def put(self, state: ProcessState) -> None:
+        """
+        Write a state in place of the one before.
+        """
+        self._update(_put, state, _state_values(state))
+
+    def advance(self, state: ProcessState) -> None:
+        """
+        Write a state whose last event and time alone have changed.
+        """
+        values = _state_values(state)
+        self._update(
+            _advance,
+            state,
+            {
+                name: values[name]
+                for name in ("last_sequence", "updated_at_ms", "checksum")
+            },
+        )
+
+    def _update(
+        self, statement: sa.Update, state: ProcessState, values: dict[str, Any]
+    ) -> None:
+        done = self._connection.execute(
+            statement, {"of_process_id": state.process_id, **values}
+        )
+        if done.rowcount != 1:
+            raise UnknownProcessError(process_id=state.process_id)
+
+    def clear_session_targets(self, session_id: str, *, now_ms: int) -> None:
+        """
+        Take a session away as wake target of whatever process wakes it.
+        """
+        self._connection.execute(
+            _touch_session_targets, {"of_session_id": session_id, "now_ms": now_ms}
+        )
+        self._connection.execute(_remove_session_targets, {"session_id": session_id})
+
+    def list_prunable(self, *, last_ms: int, page: int) -> tuple[str, ...]:
+        """
+        Return the ids of processes that ended until then, oldest first.
+        """
+        rows = self._connection.execute(
+            _list_prunable, {"last_ms": last_ms, "page": page}
+        ).all()
+        return tuple(_state_from_row(row).process_id for row in rows)
+
+    def remove(self, process_ids: Sequence[str]) -> int:
+        """
+        Remove processes with all that belongs to them; return how many.
+        """
+        return self._connection.execute(_remove, {"process_ids": process_ids}).rowcount

@@ -1,0 +1,242 @@
+"""
+Trigger rows: occurrences, and their deliveries to subscriptions.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.model.record import Json
+from lashstore.model.trigger_rules import (
+    PreparedOccurrence,
+    TriggerDelivery,
+)
+from lashstore.model.triggers import (
+    TriggerOccurrenceRecord,
+)
+from lashstore.tables import trigger_deliveries, trigger_occurrences
+
+from ._dialect import BIND, any_of, insert_if_absent
+from ._subscriptions import SubscriptionRepository
+
+_o = trigger_occurrences.c
+_d = trigger_deliveries.c
+_OCCURRENCE = (
+    "occurrence_id",
+    "source_type",
+    "source_key",
+    "idempotency_key",
+    "occurred_at_ms",
+    "payload_json",
+    "source_json",
+)
+_DELIVERY = (
+    "occurrence_id",
+    "subscription_id",
+    "seq",
+    "process_id",
+    "payload_error",
+    "reserved_at_ms",
+    "acknowledged_at_ms",
+    "start_error",
+)
+
+_occurrences = sa.select(*(_o[name] for name in _OCCURRENCE), _o.checksum)
+_deliveries = sa.select(*(_d[name] for name in _DELIVERY), _d.checksum)
+
+_add_occurrence = insert_if_absent(trigger_occurrences)
+_find_occurrence = _occurrences.where(_o.occurrence_id == BIND("occurrence_id"))
+_list_occurrences = _occurrences.where(any_of(_o.occurrence_id, "occurrence_ids"))
+_remove_older = sa.delete(trigger_occurrences).where(
+    _o.occurred_at_ms < BIND("cutoff_ms"),
+    ~sa.exists(sa.literal_column("1")).where(
+        _d.occurrence_id == _o.occurrence_id, _d.acknowledged_at_ms.is_(None)
+    ),
+)
+
+_last_pending_seq = sa.select(sa.func.max(_d.seq)).where(
+    _d.acknowledged_at_ms.is_(None)
+)
+_add_deliveries = sa.insert(trigger_deliveries)
+_find_delivery = _deliveries.where(
+    _d.occurrence_id == BIND("occurrence_id"),
+    _d.subscription_id == BIND("subscription_id"),
+)
+_list_pending = (
+    _deliveries.where(_d.acknowledged_at_ms.is_(None), _d.seq > BIND("after_seq"))
+    .order_by(_d.seq)
+    .limit(BIND("page"))
+)
+_acknowledge = (
+    sa.update(trigger_deliveries)
+    .where(
+        _d.occurrence_id == BIND("of_occurrence_id"),
+        _d.subscription_id == BIND("of_subscription_id"),
+        _d.acknowledged_at_ms.is_(None),
+    )
+    .values(
+        acknowledged_at_ms=BIND("new_acknowledged_at_ms"),
+        start_error=BIND("new_start_error"),
+        checksum=BIND("new_checksum"),
+    )
+)
+
+
+def _checksum(table: str, content: Iterable[Any]) -> int:
+    return row_checksum(table, *content)
+
+
+def _verify(kind: str, table: str, row: Any, columns: Sequence[str]) -> str:
+    key = str(row[0])
+    verify_row(kind, key, row.checksum, table, *row[: len(columns)])
+    return key
+
+
+def _occurrence_from_row(row: Any) -> TriggerOccurrenceRecord:
+    kind = "trigger occurrence"
+    key = _verify(kind, "trigger_occurrences", row, _OCCURRENCE)
+    payload: Json = decode_stored(Any, row.payload_json, kind, key)
+    source: Json = (
+        None
+        if row.source_json is None
+        else decode_stored(Any, row.source_json, kind, key)
+    )
+    return TriggerOccurrenceRecord(
+        occurrence_id=row.occurrence_id,
+        source_type=row.source_type,
+        source_key=row.source_key,
+        payload=payload,
+        idempotency_key=row.idempotency_key,
+        source=source,
+        occurred_at_ms=row.occurred_at_ms,
+    )
+
+
+def _delivery_from_row(row: Any) -> TriggerDelivery:
+    _verify("trigger delivery", "trigger_deliveries", row, _DELIVERY)
+    return TriggerDelivery(**{name: getattr(row, name) for name in _DELIVERY})
+
+
+def _delivery_content(delivery: TriggerDelivery) -> dict[str, Any]:
+    return {name: getattr(delivery, name) for name in _DELIVERY}
+
+
+class TriggerRepository(SubscriptionRepository):
+    """
+    Rows of the `trigger_` tables.
+    """
+
+    def add_occurrence(self, prepared: PreparedOccurrence, *, now_ms: int) -> bool:
+        """
+        Insert an occurrence unless there is one of its id; tell whether it
+        was inserted.
+        """
+        content = {
+            "occurrence_id": prepared.occurrence_id,
+            "source_type": prepared.source_type,
+            "source_key": prepared.source_key,
+            "idempotency_key": prepared.idempotency_key,
+            "occurred_at_ms": now_ms,
+            "payload_json": prepared.payload_json,
+            "source_json": prepared.source_json,
+        }
+        checksum = _checksum("trigger_occurrences", content.values())
+        added = self._connection.execute(
+            _add_occurrence, {**content, "checksum": checksum}
+        )
+        return added.rowcount == 1
+
+    def find_occurrence(self, occurrence_id: str) -> TriggerOccurrenceRecord | None:
+        """
+        Return the occurrence of an id; None if there is none.
+        """
+        row = self._connection.execute(
+            _find_occurrence, {"occurrence_id": occurrence_id}
+        ).one_or_none()
+        return None if row is None else _occurrence_from_row(row)
+
+    def list_occurrences(
+        self, occurrence_ids: list[str]
+    ) -> dict[str, TriggerOccurrenceRecord]:
+        """
+        Return the occurrences of some ids, by id.
+        """
+        rows = self._connection.execute(
+            _list_occurrences, {"occurrence_ids": occurrence_ids}
+        )
+        records = map(_occurrence_from_row, rows)
+        return {record.occurrence_id: record for record in records}
+
+    def remove_older(self, *, cutoff_ms: int) -> int:
+        """
+        Remove the occurrences before *cutoff_ms* with nothing pending, and
+        their deliveries; return how many occurrences there were.
+        """
+        return self._connection.execute(
+            _remove_older, {"cutoff_ms": cutoff_ms}
+        ).rowcount
+
+    def last_pending_seq(self) -> int:
+        """
+        Return the place of the last pending delivery; 0 if none is pending.
+        """
+        return self._connection.execute(_last_pending_seq).scalar_one() or 0
+
+    def add_deliveries(self, deliveries: Sequence[TriggerDelivery]) -> None:
+        """
+        Insert deliveries by one statement.
+        """
+        if deliveries:
+            contents = [_delivery_content(delivery) for delivery in deliveries]
+            self._connection.execute(
+                _add_deliveries,
+                [
+                    {
+                        **content,
+                        "checksum": _checksum("trigger_deliveries", content.values()),
+                    }
+                    for content in contents
+                ],
+            )
+
+    def find_delivery(
+        self, occurrence_id: str, subscription_id: str
+    ) -> TriggerDelivery | None:
+        """
+        Return the delivery of an occurrence to a subscription; None if the
+        two never met.
+        """
+        row = self._connection.execute(
+            _find_delivery,
+            {"occurrence_id": occurrence_id, "subscription_id": subscription_id},
+        ).one_or_none()
+        return None if row is None else _delivery_from_row(row)
+
+    def list_pending(self, *, after_seq: int, page: int) -> tuple[TriggerDelivery, ...]:
+        """
+        Return up to *page* pending deliveries after a place, oldest first.
+        """
+        rows = self._connection.execute(
+            _list_pending, {"after_seq": after_seq, "page": page}
+        )
+        return tuple(_delivery_from_row(row) for row in rows)
+
+    def acknowledge(self, delivery: TriggerDelivery) -> bool:
+        """
+        Write a delivery's acknowledgement; tell whether it was pending.
+        """
+        updated = self._connection.execute(
+            _acknowledge,
+            {
+                "of_occurrence_id": delivery.occurrence_id,
+                "of_subscription_id": delivery.subscription_id,
+                "new_acknowledged_at_ms": delivery.acknowledged_at_ms,
+                "new_start_error": delivery.start_error,
+                "new_checksum": _checksum(
+                    "trigger_deliveries", _delivery_content(delivery).values()
+                ),
+            },
+        )
+        return updated.rowcount == 1

@@ -1,0 +1,3 @@
+"""
+The process registry: contract, state machines, cost, damage, two processes.
+"""

@@ -1,0 +1,99 @@
+"""
+Where the registries of the tests live: a file, and memory.
+"""
+
+import pytest
+
+from lashstore import ManualClock, ProcessRegistry
+
+from .kit import NOW_MS, QUICK, registration
+
+
+class FilePlace:
+    """
+    A file: what was written outlives the registry object.
+    """
+
+    has_file = True
+
+    def __init__(self, folder, clock):
+        self.path = folder / "processes.db"
+        self.clock = clock
+        self.opened = []
+
+    def open(self):
+        """
+        Open the file; twice gives two handles.
+        """
+        found = ProcessRegistry.open(self.path, clock=self.clock, options=QUICK)
+        self.opened.append(found)
+        return found
+
+    def reopen(self, registry):
+        """
+        Close a registry and open its file again.
+        """
+        registry.close()
+        return self.open()
+
+    def close(self):
+        """
+        Close what the test left open.
+        """
+        for each in self.opened:
+            each.close()
+
+
+class MemoryPlace(FilePlace):
+    """
+    Memory: a registry is its database.
+    """
+
+    has_file = False
+
+    def open(self):
+        """
+        Make a registry.
+        """
+        found = ProcessRegistry.memory(clock=self.clock)
+        self.opened.append(found)
+        return found
+
+    def reopen(self, registry):
+        """
+        Return the same registry: closing it would end it.
+        """
+        return registry
+
+
+@pytest.fixture(name="clock")
+def _clock():
+    return ManualClock(NOW_MS)
+
+
+@pytest.fixture(name="place", params=[FilePlace, MemoryPlace], ids=["file", "memory"])
+def _place(request, tmp_path, clock):
+    place = request.param(tmp_path, clock)
+    yield place
+    place.close()
+
+
+@pytest.fixture(name="file_place")
+def _file_place(tmp_path, clock):
+    place = FilePlace(tmp_path, clock)
+    yield place
+    place.close()
+
+
+@pytest.fixture(name="registry")
+def _registry(place):
+    return place.open()
+
+
+@pytest.fixture(name="known")
+def _known(registry):
+    """
+    Return a registry that knows process `p`.
+    """
+    registry.register_process(registration("p"))
+    return registry
