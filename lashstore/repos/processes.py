@@ -82,6 +82,7 @@ _joined = processes.join(
     process_registrations, _r.process_id == _p.process_id
 ).outerjoin(process_wake_targets, _w.process_id == _p.process_id)
 _is_process = _p.process_id == BIND("process_id")
+_is_running = _p.status == sa.literal_column("'running'")
 
 _find_id = sa.select(_p.process_id).where(_is_process)
 _find_state = sa.select(*_state_columns).where(_is_process)
@@ -93,10 +94,10 @@ _list_by_ids = (
     .where(any_of(_p.process_id, "process_ids"))
     .order_by(_p.process_id)
 )
-_list_running_by_ids = _list_by_ids.where(_p.status == "running")
+_list_running_by_ids = _list_by_ids.where(_is_running)
 _list_running_states = (
     sa.select(*_state_columns)
-    .where(any_of(_p.process_id, "process_ids"), _p.status == "running")
+    .where(any_of(_p.process_id, "process_ids"), _is_running)
     .order_by(_p.process_id)
 )
 _add = sa.insert(processes)
