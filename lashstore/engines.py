@@ -32,6 +32,7 @@ from .connections import (
     has_wal,
     is_absent,
 )
+from .dialect import Dialect
 from .errors import (
     LashStoreError,
     ReadOnlyStoreError,
@@ -64,15 +65,17 @@ _log = logging.getLogger(__name__)
 
 _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
-_BEGIN = "lashstore_begin"
+_HELD_READERS = 2
 
 _find_version = sa.select(schema_versions.c.version).where(
     schema_versions.c.component == sa.bindparam("component")
 )
 
+
 # One dialect and one statement cache for all engines: a statement is compiled
 # once per process, not once per session, and 200 open sessions stay small.
-_template = sa.create_engine("sqlite+pysqlite://", poolclass=NullPool)
+sa.dialects.registry.register("sqlite.lashstore", Dialect.__module__, Dialect.__name__)
+_template = sa.create_engine("sqlite+lashstore://", poolclass=NullPool)
 _compiled: dict[Any, Any] = {}
 
 
@@ -95,14 +98,22 @@ class Source(Protocol):
 
 
 def _engine(pool: Pool) -> sa.Engine:
-    engine = sa.engine.Engine(
+    return sa.engine.Engine(
         pool,
         _template.dialect,
         _template.url,
         execution_options={"compiled_cache": _compiled},
     )
-    sa.event.listen(engine, "begin", _say_begin)
-    return engine
+
+
+def _driver(connection: sa.Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _give_back(writer: sa.Connection) -> None:
+    if not writer.invalidated and not writer.closed:
+        _driver(writer).begin_statement = "BEGIN"
+    writer.close()
 
 
 class Database:
@@ -127,15 +138,17 @@ class Database:
         self.is_readonly = immutable_pool is not None
         self._wal_name = f"{path}-wal"
         self._options = options
-        self._is_closed = False
+        self._closed = threading.Event()
         self._identity = None if path is None else file_identity(path)
         # Threads queue here in order instead of polling SQLite's lock.
         self._write_lock = threading.RLock()
         self._open_connection: sa.Connection | None = None
+        # Kept between transactions: taking a connection from the pool costs
+        # as much as two statements.
         self._held_writer: sa.Connection | None = None
+        self._held_readers: list[sa.Connection] = []
         self._reader = _engine(pool)
         self._immutable = _engine(immutable_pool or pool)
-        self._writer = self._reader.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @property
     def is_memory(self) -> bool:
@@ -154,13 +167,11 @@ class Database:
         """
         Close every connection; may be called twice.
         """
-        self._is_closed = True
+        self._closed.set()
         # A writer at work sees that it was closed and gives its own back.
         if self._write_lock.acquire(blocking=False):
-            held, self._held_writer = self._held_writer, None
+            self._release_held()
             self._write_lock.release()
-            if held is not None:
-                held.close()
         self._reader.dispose()
 
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -171,8 +182,33 @@ class Database:
             return self._read_only(operation)
         if self.is_memory:
             return self._read_memory(operation)
-        with self._translated():
-            return self._read_begun(self._reader, operation)
+        # Without a context manager: it would cost a tenth of a small read.
+        if self._closed.is_set():
+            raise StoreClosedError
+        try:
+            return self._read_held(operation)
+        except DRIVER_ERRORS as error:
+            raise self._translation(error) from driver_error(error)
+
+    def _read_held(self, operation: Callable[[sa.Connection], T]) -> T:
+        try:
+            connection = self._held_readers.pop()
+        except IndexError:
+            connection = self._reader.connect()
+        try:
+            with connection.begin():
+                self._require_current()
+                answer = operation(connection)
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._held_readers) < _HELD_READERS:
+            self._held_readers.append(connection)
+        else:
+            connection.close()
+        if self._closed.is_set():
+            self._release_held()
+        return answer
 
     def write(self, operation: Callable[[sa.Connection], T]) -> T:
         """
@@ -193,7 +229,7 @@ class Database:
         if self.is_readonly:
             raise ReadOnlyStoreError
         with self._exclusively(), self._translated():
-            connection = self._held_writer or self._writer.connect()
+            connection = self._held_writer or self._connect_writer()
             # Given up until the transaction is known to have ended well.
             self._held_writer = None
             try:
@@ -202,7 +238,7 @@ class Database:
                     self._open_connection = connection
                     yield connection
             except BaseException:
-                connection.close()
+                _give_back(connection)
                 raise
             finally:
                 self._open_connection = None
@@ -210,12 +246,25 @@ class Database:
             self._checkpoint_when_due()
 
     def _hold_writer(self, connection: sa.Connection) -> None:
-        # Taking a connection from the pool for each write costs as much as
-        # two statements. In memory there is only one, which reads need too.
-        if self.is_memory or self._is_closed:
-            connection.close()
-        else:
-            self._held_writer = connection
+        # In memory there is only one, which reads need too.
+        if self.is_memory or self._closed.is_set():
+            _give_back(connection)
+            return
+        self._held_writer = connection
+        if self._closed.is_set():
+            self._release_held()
+
+    def _connect_writer(self) -> sa.Connection:
+        connection = self._reader.connect()
+        _driver(connection).begin_statement = "BEGIN IMMEDIATE"
+        return connection
+
+    def _release_held(self) -> None:
+        held, self._held_writer = self._held_writer, None
+        if held is not None:
+            _give_back(held)
+        while self._held_readers:
+            self._held_readers.pop().close()
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -229,16 +278,19 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        if self._is_closed:
+        if self._closed.is_set():
             raise StoreClosedError
         try:
             yield
         except DRIVER_ERRORS as error:
-            if self._is_closed:
-                raise StoreClosedError from error
-            if error_code(error) == sqlite3.SQLITE_CANTOPEN:
-                self._require_current()
-            raise translate(error, self.path) from driver_error(error)
+            raise self._translation(error) from driver_error(error)
+
+    def _translation(self, error: Exception) -> LashStoreError:
+        if self._closed.is_set():
+            return StoreClosedError()
+        if error_code(error) == sqlite3.SQLITE_CANTOPEN:
+            self._require_current()
+        return translate(error, self.path)
 
     def _require_current(self) -> None:
         # While a connection is open the inode cannot be reused, so an equal
@@ -479,13 +531,6 @@ def _create_tables(connection: sa.Connection, component: str) -> None:
         metadata.create_all(
             connection, tables=[schema_versions, *COMPONENT_TABLES[component]]
         )
-
-
-def _say_begin(connection: sa.Connection) -> None:
-    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101, a live connection has one
-    driver.execute(statement)
 
 
 def _fill(path: Path, component: str, options: StoreOptions) -> None:

@@ -210,6 +210,8 @@ _defer_orphaned = (
     .where(
         _c.session_id == BIND("of_session_id"),
         sa.text(TURN_INPUTS),
+        # True of every such row; it makes the planner take their index.
+        _c.turn_id >= _literal(""),
         ~any_of(_c.turn_id, "live_turn_ids"),
     )
     .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
