@@ -20,7 +20,8 @@ class Dialect(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """
-        Begin as the connection's user wants it: to read, or to write.
+        Begin a transaction, or go on in the one the database has begun.
         """
         driver = dbapi_connection.driver_connection
-        driver.execute(driver.begin_statement)
+        if not driver.in_transaction:
+            driver.execute("BEGIN")

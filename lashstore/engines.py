@@ -110,10 +110,13 @@ def _driver(connection: sa.Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _give_back(writer: sa.Connection) -> None:
-    if not writer.invalidated and not writer.closed:
-        _driver(writer).begin_statement = "BEGIN"
-    writer.close()
+def _commit(connection: sa.Connection, driver: Any) -> None:
+    # Core begins a transaction of its own around its first statement, which
+    # the dialect makes part of ours; then it must know that it is over.
+    if connection.in_transaction():
+        connection.commit()
+    else:
+        driver.commit()
 
 
 class Database:
@@ -136,6 +139,7 @@ class Database:
         """
         self.path = path
         self.is_readonly = immutable_pool is not None
+        self._name = str(path)
         self._wal_name = f"{path}-wal"
         self._options = options
         self._closed = threading.Event()
@@ -195,10 +199,12 @@ class Database:
             connection = self._held_readers.pop()
         except IndexError:
             connection = self._reader.connect()
+        driver = _driver(connection)
         try:
-            with connection.begin():
-                self._require_current()
-                answer = operation(connection)
+            driver.execute("BEGIN")
+            self._require_current()
+            answer = operation(connection)
+            _commit(connection, driver)
         except BaseException:
             connection.close()
             raise
@@ -229,16 +235,18 @@ class Database:
         if self.is_readonly:
             raise ReadOnlyStoreError
         with self._exclusively(), self._translated():
-            connection = self._held_writer or self._connect_writer()
+            connection = self._held_writer or self._reader.connect()
             # Given up until the transaction is known to have ended well.
             self._held_writer = None
+            driver = _driver(connection)
             try:
-                with connection.begin():
-                    self._require_current()
-                    self._open_connection = connection
-                    yield connection
+                driver.execute("BEGIN IMMEDIATE")
+                self._require_current()
+                self._open_connection = connection
+                yield connection
+                _commit(connection, driver)
             except BaseException:
-                _give_back(connection)
+                connection.close()
                 raise
             finally:
                 self._open_connection = None
@@ -248,21 +256,16 @@ class Database:
     def _hold_writer(self, connection: sa.Connection) -> None:
         # In memory there is only one, which reads need too.
         if self.is_memory or self._closed.is_set():
-            _give_back(connection)
+            connection.close()
             return
         self._held_writer = connection
         if self._closed.is_set():
             self._release_held()
 
-    def _connect_writer(self) -> sa.Connection:
-        connection = self._reader.connect()
-        _driver(connection).begin_statement = "BEGIN IMMEDIATE"
-        return connection
-
     def _release_held(self) -> None:
         held, self._held_writer = self._held_writer, None
         if held is not None:
-            _give_back(held)
+            held.close()
         while self._held_readers:
             self._held_readers.pop().close()
 
@@ -298,7 +301,9 @@ class Database:
         if self.path is None:
             return
         try:
-            if file_identity(self.path) == self._identity:
+            # os.stat: pathlib takes as long again, at every transaction.
+            found = os.stat(self._name)  # noqa: PTH116
+            if (found.st_dev, found.st_ino) == self._identity:
                 return
         except OSError:
             pass

@@ -49,8 +49,6 @@ class LockingConnection(sqlite3.Connection):
     """
 
     identity: FileIdentity | None = None
-    # How the next transaction begins; a writer changes it.
-    begin_statement = "BEGIN"
 
     def cursor(self, factory: Any = _Cursor) -> Any:
         """

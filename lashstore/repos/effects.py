@@ -117,7 +117,7 @@ def _lease_from_row(row: Any) -> EffectLease | None:
 
 def _effect_from_row(row: Any) -> StoredEffect:
     key = f"{row.scope_id} {row.replay_key}"
-    verify_row(_KIND, key, row.checksum, *_checksum_fields(row))
+    verify_row(_KIND, key, row.checksum, "effects", *row[: len(_CONTENT)])
     return StoredEffect(
         row=EffectRow(
             scope_id=row.scope_id,
