@@ -23,6 +23,13 @@ from lashstore import (
     TurnWorkPayload,
 )
 
+from .deployment_cases import (
+    AppendEvent,
+    ClaimProcess,
+    ReplayStep,
+    ReserveDelivery,
+    RunStep,
+)
 from .floor import SESSION, Floor
 from .workload import turn
 
@@ -73,6 +80,14 @@ class Pair:
         self.floor.close()
 
 
+class SessionCase:
+    """
+    What every case of the session store is built on.
+    """
+
+    pair_kind = Pair
+
+
 def node_of(described):
     """
     Return a described node as the library's own type.
@@ -80,7 +95,7 @@ def node_of(described):
     return SessionNode(**described)
 
 
-class CommitTurn:
+class CommitTurn(SessionCase):
     """
     Land a stamped turn of 20 KB: two nodes, a tool state, a usage delta,
     under a fence and by compare-and-swap. Describing the turn in the
@@ -142,7 +157,7 @@ class CommitTurn:
         assert revision == self._number + 1
 
 
-class LoadThousandNodes:
+class LoadThousandNodes(SessionCase):
     """
     Read a session of 1,000 nodes of 200 bytes: head, nodes, checkpoint with
     a tool state, ledger.
@@ -206,7 +221,7 @@ class LoadThousandNodes:
         assert len(self._pair.floor.load(SessionNode)[0]) == 1_000
 
 
-class CheckFreshness:
+class CheckFreshness(SessionCase):
     """
     Ask whether the session moved: read the head row.
     """
@@ -236,7 +251,7 @@ class CheckFreshness:
         assert self._pair.floor.read_head_meta()[0] == 2
 
 
-class EnqueueBatch:
+class EnqueueBatch(SessionCase):
     """
     Enqueue one batch of one payload of 500 bytes under a source key.
     """
@@ -319,6 +334,11 @@ CASES = (
     ("freshness check", CheckFreshness, NORMAL, 2.0),
     ("enqueue of a batch, NORMAL", EnqueueBatch, NORMAL, 1.0),
     ("claim and completion, NORMAL", ClaimAndComplete, NORMAL, 1.0),
+    ("event append, FULL", AppendEvent, FULL, 1.0),
+    ("process claim, FULL", ClaimProcess, FULL, 1.0),
+    ("trigger reserve, FULL", ReserveDelivery, FULL, 1.0),
+    ("effect step, first run, FULL", RunStep, FULL, 1.0),
+    ("effect step, replay, FULL", ReplayStep, FULL, 2.0),
 )
 
 
@@ -329,7 +349,7 @@ def run(kind, synchronous, rounds, folder):
     """
     place = Path(tempfile.mkdtemp(prefix="lash-bench-", dir=folder))
     try:
-        pair = Pair(place, synchronous)
+        pair = kind.pair_kind(place, synchronous)
         case = kind(pair)
         library, floor = [], []
         for number in range(rounds + rounds // 10):

@@ -187,9 +187,9 @@ def verify(stored, *fields):
         raise RuntimeError(msg)
 
 
-class Floor:
+class HandFile:
     """
-    One session's file, handled by hand.
+    One file, handled by hand.
     """
 
     def __init__(self, path, *, synchronous, wal_limit_bytes):
@@ -238,6 +238,12 @@ class Floor:
             self._execute("BEGIN IMMEDIATE")
             self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._execute("ROLLBACK")
+
+
+class Floor(HandFile):
+    """
+    One session's file, handled by hand.
+    """
 
     def _check_fence(self, fence, now):
         found = self._execute(FIND_LEASE, (SESSION,)).fetchone()
