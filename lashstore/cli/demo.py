@@ -1,5 +1,6 @@
 """
-`lashstore demo`: kill a replay five times, and compare what came of it.
+`lashstore demo`: kill a replay five times, compare what came of it, and count
+how often its tools ran.
 """
 
 import itertools
@@ -12,6 +13,12 @@ import click
 from rich.console import Console
 
 from lashstore import SessionStoreFactory
+from lashstore.hosting.audit import (
+    RecordedRuns,
+    RunAudit,
+    audit_run,
+    count_recorded_runs,
+)
 from lashstore.hosting.errors import HostingError
 from lashstore.hosting.kills import ReplayChild, count_pauses
 from lashstore.hosting.picture import SessionPicture, differences, take_picture
@@ -59,11 +66,12 @@ def _run(console: Console, root: Path, seed: int) -> None:
         f"A conversation of {len(plan.messages)} messages and {len(plan.turns)} turns, "
         f"killed {KILL_COUNT} times (--seed {seed})."
     )
-    _replay_with_kills(console, plan, transcript, root, seed)
+    seen = _replay_with_kills(console, plan, transcript, root, seed)
     console.print("The same conversation, unbroken, as a second session.")
     run_plan(plan, root, UNBROKEN)
     killed = take_picture(plan, root, KILLED)
     _check(console, plan, killed, take_picture(plan, root, UNBROKEN))
+    _check_audit(console, audit_run(plan, root, KILLED, seen=seen))
     _show(console, killed)
 
 
@@ -75,7 +83,8 @@ def _refuse_used(root: Path) -> None:
 
 def _replay_with_kills(
     console: Console, plan: ReplayPlan, transcript: Path, root: Path, seed: int
-) -> None:
+) -> list[RecordedRuns]:
+    seen: list[RecordedRuns] = []
     rng = random.Random(seed)  # noqa: S311, it draws moments
     pause_s = _SLEEP_S / sum(count_pauses(plan))
     # Moments in the life of the session, in order; a run is what lies between.
@@ -86,7 +95,8 @@ def _replay_with_kills(
         child.wait_until_ready()
         if not child.kill_after(moment - before):
             console.print(f"  run {number} came to the end before its kill.")
-            return
+            return seen
+        seen.append(count_recorded_runs(plan, root, KILLED))
         console.print(
             f"  run {number}: SIGKILL after {moment - before:.3f} s, "
             f"{_describe(plan, root)}"
@@ -94,6 +104,7 @@ def _replay_with_kills(
     child = ReplayChild(transcript, root, KILLED, pause_s=0)
     child.finish()
     console.print(f"  run {KILL_COUNT + 1}: to the end.")
+    return seen
 
 
 def _describe(plan: ReplayPlan, root: Path) -> str:
@@ -124,6 +135,23 @@ def _check(
         f"{killed.total_tokens():,} tokens, {len(killed.turns)} turn results, "
         f"{len(killed.attachments)} attachments; and the transcript, word for word."
     )
+
+
+def _check_audit(console: Console, audit: RunAudit) -> None:
+    cut_off = audit.execution_count - audit.effect_count - audit.repeated_count
+    console.print(
+        f"Tools: {audit.effect_count} effects recorded, {audit.execution_count} "
+        f"executions ({cut_off} cut off before anything was recorded), repeated "
+        f"after recorded: {audit.repeated_count}."
+    )
+    console.print(
+        f"Background: {audit.wake_count} wakes delivered, the process is "
+        f"{audit.process_state}."
+    )
+    if audit.complaints:
+        msg = f"the killed session's audit failed: {'; '.join(audit.complaints)}"
+        raise HostingError(msg)
+    console.print("A strict replay of every effect ran no tool.")
 
 
 def _show(console: Console, picture: SessionPicture) -> None:

@@ -68,7 +68,7 @@ def replay(
     TRANSCRIPT is a JSON object whose "history" lists chat messages, or JSON
     Lines with one message a line. Each assistant step becomes a turn and
     lands as one commit. Kill it at any moment and run it again: it goes on
-    where it was. Tokens are estimated at one per four bytes where the
+    where it was, and starts no tool again whose outcome was recorded. Tokens are estimated at one per four bytes where the
     transcript has no "usage".
     """
     plan = build_plan(read_transcript(transcript))

@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+from .background import is_woken
+from .calls import planned_calls
 from .errors import HostingError
 from .plan import ReplayPlan
 
@@ -109,10 +111,18 @@ class ReplayChild:
 
 def count_pauses(plan: ReplayPlan) -> list[int]:
     """
-    Return how often each turn of an unbroken run pauses: a lower bound of
-    its duration, once a pause is chosen.
+    Return how often each turn of an unbroken run pauses: its duration, once a
+    pause is chosen and the work is quick.
     """
+    calls = planned_calls(plan)
+    last = len(plan.turns) - 1
     return [
-        len(turn.drafts) + bool(turn.drafts) + len(turn.parcels) + 1
+        len(turn.drafts)
+        + bool(turn.drafts)
+        + 3 * is_woken(turn.index)
+        + len(calls.get(turn.turn_id, ()))
+        + len(turn.parcels)
+        + (turn.index == last)
+        + 1
         for turn in plan.turns
     ]

@@ -4,7 +4,8 @@ Run a plan against a session, as a host runs a conversation.
 Every step may be the last before a kill. What a step does is therefore either
 repeatable (enqueuing under a source key, putting content, stamping a commit)
 or undone by the next run (claims and leases of a dead process). The session's
-head alone says how far a run came: revision *n* means *n* turns are done.
+head alone says how far a run came: revision *n* means *n* turns are done, with
+their tools' outcomes recorded and their wakes handled.
 """
 
 import time
@@ -16,6 +17,7 @@ from lashstore import (
     GcPolicy,
     GraphAppend,
     LeaseTimings,
+    QueuedWorkClaim,
     RuntimeCommit,
     SessionAttachmentStore,
     SessionStoreFactory,
@@ -23,13 +25,20 @@ from lashstore import (
     StoreOptions,
     TurnInputClaim,
 )
-from lashstore.model.record import Record, require_text
+from lashstore.model.names import require_name
+from lashstore.model.record import Record
 
 from .admission import check_nodes, count_committed_turns, mark_session
+from .background import BackgroundProcess
+from .calls import planned_calls
 from .inputs import take_inputs
 from .lane import Lane, hold_lane
 from .plan import FRAME_ID, PlannedTurn, ReplayPlan
 from .state import HostState
+from .stores import open_stores
+from .tool_runs import ToolRunLog
+from .tools import ToolBench
+from .trigger import start_process
 
 
 class RunOptions(Record, frozen=True, kw_only=True):
@@ -95,7 +104,8 @@ def run_plan(
         LaneLostError: The lease ended meanwhile; run the plan again.
         LashStoreError: The store failed.
     """
-    require_text("the session id", session_id)
+    # Blank, it names a session but no scope of effects.
+    require_name("the session id", session_id)
     with SessionStoreFactory(root, options=_STORE_OPTIONS) as factory:
         existing = factory.open_existing_store(session_id)
         if existing is not None:
@@ -111,7 +121,9 @@ def run_plan(
         ):
             bytes_store = FileAttachmentStore(attachments_folder(root))
             attachments = SessionAttachmentStore(bytes_store, store)
-            _Host(plan, store, attachments, lane, options).run(events.on_turns_done)
+            host = _Host(plan, store, attachments, lane, options)
+            done = host.prepare()
+            host.run(root, done, events.on_turns_done)
     return True
 
 
@@ -137,17 +149,31 @@ class _Host:
         self._attachments = attachments
         self._lane = lane
         self._options = options
+        self._calls = planned_calls(plan)
 
-    def run(self, on_turns_done: Callable[[int], None]) -> None:
+    def prepare(self) -> int:
         # Asked again: another host may have run it while this one waited.
         done = count_committed_turns(self._store, self._plan)
         mark_session(self._store, self._plan)
         self._store.redefer_orphaned_turn_inputs(self._lane.fence())
+        return done
+
+    def run(self, root: Path, done: int, on_turns_done: Callable[[int], None]) -> None:
         state = self._load(done)
-        on_turns_done(done)
-        for turn in self._plan.turns[done:]:
-            state = self._run_turn(turn, state)
-            on_turns_done(state.turn_count)
+        session_id, ttl_ms = self._store.session_id, self._options.timings.ttl_ms
+        with open_stores(root, options=_STORE_OPTIONS, lease_ttl_ms=ttl_ms) as stores:
+            process_id = start_process(stores, self._plan, session_id)
+            process = BackgroundProcess(
+                stores.processes, process_id, self._store, self._lane, pace=self._pace
+            )
+            runs = ToolRunLog(root, session_id)
+            bench = ToolBench(
+                stores.effects, runs, self._lane, session_id, pace=self._pace
+            )
+            on_turns_done(done)
+            for turn in self._plan.turns[done:]:
+                state = self._run_turn(turn, state, process, bench)
+                on_turns_done(state.turn_count)
 
     def _load(self, done: int) -> HostState:
         session = self._store.load_session()
@@ -156,27 +182,42 @@ class _Host:
             return HostState()
         return HostState.from_checkpoint(session.checkpoint)
 
-    def _run_turn(self, turn: PlannedTurn, state: HostState) -> HostState:
+    def _run_turn(
+        self,
+        turn: PlannedTurn,
+        state: HostState,
+        process: BackgroundProcess,
+        bench: ToolBench,
+    ) -> HostState:
+        timings, wait_s = self._options.timings, self._options.wait_s
+        wake = process.wake_turn(turn.index, ttl_ms=timings.ttl_ms, wait_s=wait_s)
         claim = take_inputs(
             self._store,
             self._lane,
             turn,
-            ttl_ms=self._options.timings.ttl_ms,
-            wait_s=self._options.wait_s,
+            ttl_ms=timings.ttl_ms,
+            wait_s=wait_s,
             pace=self._pace,
         )
+        bench.run(turn.turn_id, self._calls.get(turn.turn_id, ()))
         for parcel in turn.parcels:
             self._pace()
             self._attachments.put(parcel.content, parcel.meta)
         state = state.after(turn)
-        commit = self._commit_of(turn, state, claim)
+        if turn is self._plan.turns[-1]:
+            process.complete(self._plan)
+        commit = self._commit_of(turn, state, claim, wake)
         self._pace()
         self._store.commit_runtime_state(commit.stamped(turn.turn_id))
         self._attachments.mark_committed(turn.attachment_ids())
         return state
 
     def _commit_of(
-        self, turn: PlannedTurn, state: HostState, claim: TurnInputClaim | None
+        self,
+        turn: PlannedTurn,
+        state: HostState,
+        claim: TurnInputClaim | None,
+        wake: QueuedWorkClaim | None,
     ) -> RuntimeCommit:
         is_last = turn.index == len(self._plan.turns) - 1
         return RuntimeCommit(
@@ -192,6 +233,7 @@ class _Host:
             graph=GraphAppend(nodes=turn.nodes),
             checkpoint=state.checkpoint(),
             usage_deltas=turn.usage,
+            completed_queue_claims=() if wake is None else (wake.completion(),),
             completed_turn_input_claims=(
                 () if claim is None else (claim.completion(),)
             ),

@@ -16,8 +16,10 @@ from lashstore.cli import demo as demo_module
 from lashstore.cli import main
 from lashstore.cli.demo_transcript import demo_messages, write_demo_transcript
 from lashstore.cli.tree import draw_tree
+from lashstore.hosting.audit import audit_run
 from lashstore.hosting.picture import differences
 from lashstore.hosting.plan import build_plan
+from lashstore.hosting.tool_runs import ToolRunLog
 from lashstore.hosting.transcript import read_transcript
 
 
@@ -66,6 +68,10 @@ def test_demo_survives_its_kills(tmp_path):
     assert 5 == result.stdout.count("SIGKILL after")
     assert "restarts  5" in result.stdout
     assert "Equal: 84 nodes" in result.stdout
+    assert "Tools: 39 effects recorded, " in result.stdout
+    assert "after recorded: 0." in " ".join(result.stdout.split())
+    assert "Background: 13 wakes delivered, the process is completed." in result.stdout
+    assert "A strict replay of every effect ran no tool." in result.stdout
     assert "session demo-killed" in result.stdout
     assert "sqlite3" in result.stdout
 
@@ -101,6 +107,26 @@ def test_demo_fails_if_anything_differs(tmp_path, monkeypatch):
 
     assert 1 == result.exit_code
     assert "Error: the killed session differs in: nodes" in result.stderr
+
+
+def test_demo_fails_if_a_recorded_effect_ran_again(tmp_path, monkeypatch):
+    """
+    A tool that ran behind its outcome is an error, and named.
+    """
+    monkeypatch.setattr(demo_module, "KILL_COUNT", 0)
+
+    def audit_after_a_repetition(plan, root, session_id, *, seen):
+        log = ToolRunLog(root, session_id)
+        log.add(log.read()[0].scope_id, log.read()[0].replay_key)
+        return audit_run(plan, root, session_id, seen=seen)
+
+    monkeypatch.setattr(demo_module, "audit_run", audit_after_a_repetition)
+
+    result = run_demo("--root", tmp_path / "demo", "--seed", 5)
+
+    assert 1 == result.exit_code
+    assert "after recorded: 1." in " ".join(result.stdout.split())
+    assert "call_001 ran again after its outcome was recorded" in result.stderr
 
 
 def test_demo_wants_a_folder_of_its_own(tmp_path):

@@ -132,7 +132,7 @@ def test_wrong_arguments(transcript, root, tmp_path):
     assert_complains(run("reply"), 2, "reply")
 
 
-@pytest.mark.parametrize("session_id", ["a\0b", "\udcff"])
+@pytest.mark.parametrize("session_id", ["a\0b", "\udcff", " "])
 def test_impossible_session_ids(transcript, root, session_id):
     """
     An id that cannot be stored is refused before anything is made.
