@@ -65,7 +65,7 @@ _log = logging.getLogger(__name__)
 
 _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
-_HELD_READERS = 2
+_HELD = 2
 
 _find_version = sa.select(schema_versions.c.version).where(
     schema_versions.c.component == sa.bindparam("component")
@@ -149,8 +149,7 @@ class Database:
         self._open_connection: sa.Connection | None = None
         # Kept between transactions: taking a connection from the pool costs
         # as much as two statements.
-        self._held_writer: sa.Connection | None = None
-        self._held_readers: list[sa.Connection] = []
+        self._held: list[sa.Connection] = []
         self._reader = _engine(pool)
         self._immutable = _engine(immutable_pool or pool)
 
@@ -172,10 +171,8 @@ class Database:
         Close every connection; may be called twice.
         """
         self._closed.set()
-        # A writer at work sees that it was closed and gives its own back.
-        if self._write_lock.acquire(blocking=False):
-            self._release_held()
-            self._write_lock.release()
+        # Whoever is at work sees that it was closed, and closes its own.
+        self._release_held()
         self._reader.dispose()
 
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -195,10 +192,7 @@ class Database:
             raise self._translation(error) from driver_error(error)
 
     def _read_held(self, operation: Callable[[sa.Connection], T]) -> T:
-        try:
-            connection = self._held_readers.pop()
-        except IndexError:
-            connection = self._reader.connect()
+        connection = self._take()
         driver = _driver(connection)
         try:
             driver.execute("BEGIN")
@@ -208,13 +202,30 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        if len(self._held_readers) < _HELD_READERS:
-            self._held_readers.append(connection)
-        else:
+        self._hold(connection)
+        return answer
+
+    def _take(self) -> sa.Connection:
+        try:
+            return self._held.pop()
+        except IndexError:
+            return self._reader.connect()
+
+    def _hold(self, connection: sa.Connection) -> None:
+        # In memory there is only one, which the pool hands to everybody.
+        if self.is_memory or len(self._held) >= _HELD:
             connection.close()
+            return
+        self._held.append(connection)
         if self._closed.is_set():
             self._release_held()
-        return answer
+
+    def _release_held(self) -> None:
+        while True:
+            try:
+                self._held.pop().close()
+            except IndexError:
+                return
 
     def write(self, operation: Callable[[sa.Connection], T]) -> T:
         """
@@ -235,9 +246,7 @@ class Database:
         if self.is_readonly:
             raise ReadOnlyStoreError
         with self._exclusively(), self._translated():
-            connection = self._held_writer or self._reader.connect()
-            # Given up until the transaction is known to have ended well.
-            self._held_writer = None
+            connection = self._take()
             driver = _driver(connection)
             try:
                 driver.execute("BEGIN IMMEDIATE")
@@ -250,24 +259,8 @@ class Database:
                 raise
             finally:
                 self._open_connection = None
-            self._hold_writer(connection)
+            self._hold(connection)
             self._checkpoint_when_due()
-
-    def _hold_writer(self, connection: sa.Connection) -> None:
-        # In memory there is only one, which reads need too.
-        if self.is_memory or self._closed.is_set():
-            connection.close()
-            return
-        self._held_writer = connection
-        if self._closed.is_set():
-            self._release_held()
-
-    def _release_held(self) -> None:
-        held, self._held_writer = self._held_writer, None
-        if held is not None:
-            held.close()
-        while self._held_readers:
-            self._held_readers.pop().close()
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
