@@ -62,8 +62,14 @@ def _table(name: str, *parts: Any) -> sa.Table:
     return sa.Table(name, metadata, *parts, sqlite_strict=True)
 
 
+# By code point on both engines; and an operating system's new collation rules
+# cannot make PostgreSQL's indexes wrong
+# (https://wiki.postgresql.org/wiki/Locale_data_changes).
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
 def _text(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=null, primary_key=key)
+    return sa.Column(name, _TEXT, nullable=null, primary_key=key)
 
 
 def _integer(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
@@ -725,16 +731,13 @@ effects = _table(
 
 EFFECT_TABLES: tuple[sa.Table, ...] = (effects,)
 
-# Ids that lists are ordered by: by code point on both engines.
-_ORDERED_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-
 # One row per process: where it stands. What never changes is in
 # `process_registrations`, so that an event rewrites little. Its checksum is
 # reduced by `updated_at_ms`, which therefore one statement may move for many
 # rows.
 processes = _table(
     "processes",
-    sa.Column("process_id", _ORDERED_TEXT, primary_key=True),
+    _text("process_id", key=True),
     _text("status"),
     # A running process is idle or waiting; that, too, is listed by.
     _text("activity"),
@@ -856,7 +859,7 @@ process_events = _table(
 # One row per event that wakes, until it is acknowledged.
 process_wakes = _table(
     "process_wakes",
-    sa.Column("process_id", _ORDERED_TEXT, primary_key=True),
+    _text("process_id", key=True),
     _integer("sequence", key=True),
     _integer("created_at_ms"),
     # Written with the event; NULL: there was nobody to wake.
@@ -881,8 +884,8 @@ process_wakes = _table(
 # session itself.
 process_handle_grants = _table(
     "process_handle_grants",
-    sa.Column("session_id", _ORDERED_TEXT, primary_key=True),
-    sa.Column("agent_frame_id", _ORDERED_TEXT, primary_key=True),
+    _text("session_id", key=True),
+    _text("agent_frame_id", key=True),
     _of_process(),
     _text("descriptor_json"),
     _integer("checksum"),

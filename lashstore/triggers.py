@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 import sqlalchemy as sa
 
-from .clock import Clock, SystemClock
+from .clock import Clock
 from .deployment import ComponentDatabase, DeploymentStore
 from .errors import (
     BackendError,
@@ -92,14 +92,14 @@ class TriggerStore(DeploymentStore):
             BackendError: The file cannot be opened.
         """
         database = ComponentDatabase.open(target, TRIGGER_COMPONENT, options)
-        return cls(database, clock or SystemClock())
+        return cls(database, clock)
 
     @classmethod
     def memory(cls, *, clock: Clock | None = None) -> Self:
         """
         Make a trigger store that lives as long as the object.
         """
-        return cls(ComponentDatabase.memory(TRIGGER_COMPONENT), clock or SystemClock())
+        return cls(ComponentDatabase.memory(TRIGGER_COMPONENT), clock)
 
     def register_subscription(
         self, draft: TriggerSubscriptionDraft

@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import Self
 
-from lashstore.clock import Clock, SystemClock
+from lashstore.clock import Clock
 from lashstore.deployment import ComponentDatabase, DeploymentStore
 from lashstore.model.effects import EffectReplayOptions, ExecutionScope
 from lashstore.model.record import require_text, require_upper_bound
@@ -32,11 +32,16 @@ class EffectHost(DeploymentStore):
     """
 
     def __init__(
-        self, database: ComponentDatabase, options: EffectReplayOptions, clock: Clock
+        self,
+        database: ComponentDatabase,
+        options: EffectReplayOptions,
+        clock: Clock | None,
     ) -> None:
         super().__init__(database, clock)
         timings = options.lease_timings
-        self._journal = EffectJournal(database, clock, lease_ttl_ms=timings.ttl_ms)
+        self._journal = EffectJournal(
+            database, self._clock, lease_ttl_ms=timings.ttl_ms
+        )
         self._renewer = LeaseRenewer(
             self._journal.renew, interval_ms=timings.renew_interval_ms
         )
@@ -72,7 +77,7 @@ class EffectHost(DeploymentStore):
             BackendError: The file cannot be opened.
         """
         database = ComponentDatabase.open(target, EFFECT_COMPONENT, options.store)
-        return cls(database, options, clock or SystemClock())
+        return cls(database, options, clock)
 
     @classmethod
     def memory(
@@ -86,7 +91,7 @@ class EffectHost(DeploymentStore):
         like any other.
         """
         database = ComponentDatabase.memory(EFFECT_COMPONENT, options.store)
-        return cls(database, options, clock or SystemClock())
+        return cls(database, options, clock)
 
     def start_replay(self) -> None:
         """

@@ -14,6 +14,16 @@ from .usage import TokenLedgerEntry
 HEAD_SCHEMA_VERSION = 1
 
 
+class SessionIdentity(Record, frozen=True, kw_only=True):
+    """
+    A session and which making of it: `incarnation` is new each time an id is
+    created afresh.
+    """
+
+    session_id: str
+    incarnation: str
+
+
 class SessionHeadMeta(Record, frozen=True, kw_only=True):
     """
     A session's head without its graph.

@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import Self
 
-from lashstore.clock import Clock, SystemClock
+from lashstore.clock import Clock
 from lashstore.deployment import ComponentDatabase
 from lashstore.model.options import StoreOptions
 from lashstore.tables import PROCESS_COMPONENT
@@ -52,7 +52,7 @@ class ProcessRegistry(
         cls,
         target: str | Path,
         *,
-        clock: Clock = SystemClock(),
+        clock: Clock | None = None,
         options: StoreOptions = StoreOptions(),
     ) -> Self:
         """
@@ -73,7 +73,7 @@ class ProcessRegistry(
         return cls(ComponentDatabase.open(target, PROCESS_COMPONENT, options), clock)
 
     @classmethod
-    def memory(cls, *, clock: Clock = SystemClock()) -> Self:
+    def memory(cls, *, clock: Clock | None = None) -> Self:
         """
         Make a registry that lives as long as the object.
         """

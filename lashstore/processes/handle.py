@@ -105,7 +105,7 @@ class RegistryHandle(DeploymentStore):
     Opening, closing, and one transaction a method.
     """
 
-    def __init__(self, database: ComponentDatabase, clock: Clock) -> None:
+    def __init__(self, database: ComponentDatabase, clock: Clock | None) -> None:
         super().__init__(database, clock)
         self._changes = ChangeHub()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -79,9 +79,9 @@ def upsert(
     provided that it meets *where*.
 
     SQLite and PostgreSQL share the statement but not SQLAlchemy's spelling of
-    it; the one of SQLite compiles to what PostgreSQL takes as well.
+    it; the one of PostgreSQL compiles to what SQLite takes as well.
     """
-    insert = sqlite.insert(table)
+    insert = postgresql.insert(table)
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key),
         set_={name: insert.excluded[name] for name in columns},
@@ -93,6 +93,6 @@ def insert_if_absent(table: sa.Table) -> sa.Insert:
     """
     Insert a row unless one has its primary key.
     """
-    return sqlite.insert(table).on_conflict_do_nothing(
+    return postgresql.insert(table).on_conflict_do_nothing(
         index_elements=list(table.primary_key)
     )

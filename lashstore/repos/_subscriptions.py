@@ -305,7 +305,7 @@ class SubscriptionRepository:
         }
         if query.is_enabled is not None:
             parameters["is_enabled"] = int(query.is_enabled)
-        rows = self._connection.core.execute(_list_by(query), parameters)
+        rows = self._connection.execute_once(_list_by(query), parameters)
         return tuple(_subscription_from_row(row) for row in rows)
 
     def list_matching(self, occurrence: TriggerOccurrenceRecord) -> ReadSubscriptions:
@@ -362,10 +362,10 @@ class SubscriptionRepository:
         # so they are asked for one by one.
         numbers = statement.with_only_columns(_s.number)
         found: list[Any] = []
-        for number in self._connection.core.scalars(numbers, parameters).all():
+        for (number,) in self._connection.execute_once(numbers, parameters):
             alone = _subscriptions.where(_s.number == number).order_by(*_in_order)
             try:
-                found += self._connection.core.execute(alone).all()
+                found += self._connection.execute_once(alone, {}).all()
             except sa.exc.OperationalError as error:
                 damaged.append(
                     CorruptRecordError(

@@ -17,7 +17,7 @@ from lashstore.model.record import Record
 from lashstore.tables import session_artifacts, session_blobs
 
 from ._dialect import BIND, any_of, insert_if_absent
-from ._run import Runner
+from ._run import Answer, Runner
 
 _c = session_blobs.c
 _is_session = _c.session_id == BIND("session_id")
@@ -152,10 +152,18 @@ class BlobRepository:
         """
         Return those of *refs* that are stored.
         """
-        rows = self._connection.execute(
+        return self.ask_stored_refs(session_id, refs)()
+
+    def ask_stored_refs(
+        self, session_id: str, refs: Sequence[BlobRef]
+    ) -> Answer[frozenset[BlobRef]]:
+        """
+        Ask for what `list_stored_refs` returns.
+        """
+        found = self._connection.execute(
             _list_refs, {"session_id": session_id, "refs": refs}
-        ).all()
-        return frozenset(row[0] for row in rows)
+        )
+        return lambda: frozenset(row[0] for row in found)
 
     def add(self, session_id: str, blobs: Iterable[StoredBlob]) -> None:
         """

@@ -18,6 +18,7 @@ from lashstore.model.blobs import (
     encode_typed_blob,
 )
 from lashstore.model.record import Json, require_record, require_text
+from lashstore.repos._run import Answer
 from lashstore.repos.blobs import StoredBlob, compress
 
 from .handle import StoreHandle
@@ -274,8 +275,26 @@ class BlobStore(StoreHandle):
         ready: Mapping[BlobRef, StoredBlob],
         kept_refs: Sequence[BlobRef] = (),
     ) -> None:
+        stored = self._ask_stored(tx, blobs, kept_refs)
+        self._add_blobs(tx, blobs, ready, kept_refs, stored())
+
+    def _ask_stored(
+        self,
+        tx: SessionTransaction,
+        blobs: Sequence[EncodedBlob],
+        kept_refs: Sequence[BlobRef],
+    ) -> Answer[frozenset[BlobRef]]:
         refs = [*(blob.ref for blob in blobs), *kept_refs]
-        stored = tx.blobs.list_stored_refs(self.session_id, refs)
+        return tx.blobs.ask_stored_refs(self.session_id, refs)
+
+    def _add_blobs(
+        self,
+        tx: SessionTransaction,
+        blobs: Sequence[EncodedBlob],
+        ready: Mapping[BlobRef, StoredBlob],
+        kept_refs: Sequence[BlobRef],
+        stored: frozenset[BlobRef],
+    ) -> None:
         for ref in kept_refs:
             if ref not in stored:
                 raise UnknownBlobError(blob_ref=ref)

@@ -1,0 +1,102 @@
+"""
+What the stores ask of a database, whichever engine it is on.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from lashstore.clock import Clock
+from lashstore.model.session import SessionIdentity
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """
+    One open database: transactions in, typed errors out.
+    """
+
+    @property
+    def is_memory(self) -> bool:
+        """
+        Whether the content goes with this object.
+        """
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """
+        Whether it holds many sessions, and other hosts' too.
+        """
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """
+        The clock of a store that was given none.
+        """
+        ...
+
+    def pinned(self) -> AbstractContextManager["Database"]:
+        """
+        Return this database; it has one owner and needs no pinning.
+        """
+        ...
+
+    def bind_to(self, identity: SessionIdentity) -> None:
+        """
+        Make every later transaction one of a session's: a shared database
+        then raises `DatabaseGoneError` once this making of the session is
+        gone, and its writers wait for each other.
+        """
+        ...
+
+    def read(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        Run *operation* on one consistent snapshot.
+
+        It may run more than once: on a server, a connection can be lost.
+        """
+        ...
+
+    def write(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        Run *operation* in one write transaction; any exception undoes it.
+
+        It may run more than once: a server may undo a transaction for
+        another one's sake.
+        """
+        ...
+
+    def write_transaction(self) -> AbstractContextManager[sa.Connection]:
+        """
+        Commit when the context ends; roll back on any exception.
+        """
+        ...
+
+    def close(self) -> None:
+        """
+        Close every connection; may be called twice.
+        """
+        ...
+
+
+class Source(Protocol):
+    """
+    Where a store gets its database from for the length of one operation.
+    """
+
+    def pinned(self) -> AbstractContextManager[Database]:
+        """
+        Return the database, kept open until the context ends.
+        """
+        ...
+
+    def close(self) -> None:
+        """
+        Let go of the database for good.
+        """
+        ...
