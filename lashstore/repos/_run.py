@@ -13,8 +13,10 @@ asks for it, and one wait fetches all results up to there. So a transaction
 costs a round trip a question that depends on an answer, not one a statement.
 """
 
+import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
@@ -127,6 +129,15 @@ class _SentResult(_Result):
         return count
 
 
+def _picker(names: list[str]) -> Callable[[_Values], Any]:
+    if not names:
+        return lambda _values: ()
+    if len(names) == 1:
+        (name,) = names
+        return lambda values: (values[name],)
+    return itemgetter(*names)
+
+
 class _Compiled:
     """
     A statement as text, with what turns named values into its parameters.
@@ -149,7 +160,6 @@ class _Compiled:
             (compiled.positiontup or ()) if dialect.positional else by_name
         )
         binds = [by_name[name] for name in self._places]
-        self._names = [bind.key for bind in binds]
         # Constants of the statement; what has none must be given by name.
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}
         self._conversions: list[tuple[int, Callable[[Any], Any]]] = [
@@ -157,11 +167,15 @@ class _Compiled:
             for place, bind in enumerate(binds)
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
+        self._pick = _picker([bind.key for bind in binds])
         self._row: Any = None
 
     def _parameters(self, values: _Values) -> Any:
         given = {**self._constants, **values} if self._constants else values
-        parameters = [given[name] for name in self._names]
+        picked: tuple[Any, ...] = self._pick(given)
+        if not self._conversions:
+            return picked
+        parameters = list(picked)
         for place, convert in self._conversions:
             parameters[place] = convert(parameters[place])
         return parameters
@@ -180,17 +194,22 @@ class _Compiled:
         """
         Run the statement once.
         """
-        cursor = driver.execute(self._text, self._parameters(values))
-        if cursor.description is None:
-            return _Result([], cursor.rowcount)
-        return _Result(self.rows(cursor.fetchall(), cursor), cursor.rowcount)
+        try:
+            driver.execute(self._text, self._parameters(values))
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes damaged bytes, and sqlite3 raises that
+            # instead of the error itself.
+            raise sqlite3.DatabaseError(str(error)) from error
+        if driver.description is None:
+            return _Result([], driver.rowcount)
+        return _Result(self.rows(driver.fetchall(), driver), driver.rowcount)
 
     def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
         """
         Run the statement for each set of values; its rows are not wanted.
         """
-        cursor = driver.executemany(self._text, map(self._parameters, many))
-        return _Result([], cursor.rowcount)
+        driver.executemany(self._text, map(self._parameters, many))
+        return _Result([], driver.rowcount)
 
 
 class _CompiledForServer(_Compiled):
@@ -239,9 +258,13 @@ class Runner:
         self._driver: Any = None
         if asks_core(connection):
             return
-        self._driver = connection.connection.driver_connection
-        if self.locks_rows:
-            self._driver = (self._driver, connection.info.get(PIPELINE))
+        driver: Any = connection.connection.driver_connection
+        # Rows are fetched at once, so one cursor serves the transaction.
+        self._driver = (
+            (driver, connection.info.get(PIPELINE))
+            if self.locks_rows
+            else sqlite3.Cursor(driver)
+        )
 
     @property
     def locks_rows(self) -> bool:
