@@ -26,7 +26,9 @@ and keeps the promises that make the library what it is:
 * Every row gets the checksum the library gives it: CRC-32 over MessagePack.
 """
 
+import functools
 import hashlib
+import operator
 import os
 import secrets
 import sqlite3
@@ -44,6 +46,7 @@ _json = msgspec.json.Encoder(order="sorted").encode
 _read_json = msgspec.json.Decoder().decode
 _compressor = zstandard.ZstdCompressor(level=3, write_checksum=False)
 _decompressor = zstandard.ZstdDecompressor()
+_LEAST_TO_COMPRESS = 4096
 
 FIND_LEASE = (
     "SELECT fencing_token, lease_token, owner_json, claimed_at_ms, expires_at_ms,"
@@ -79,15 +82,23 @@ ADD_TURN = (
 NODE_COLUMNS = (
     "node_id, seq, parent_node_id, is_tombstoned, is_user_message, node_json, checksum"
 )
-FIND_NODES = (
-    f"SELECT {NODE_COLUMNS} FROM session_nodes"
-    " WHERE session_id = ? AND node_id IN (?, ?, ?)"
-)
 LAST_NODE = "SELECT max(seq) FROM session_nodes WHERE session_id = ?"
 ADD_NODE = (
     "INSERT INTO session_nodes (session_id, node_id, seq, parent_node_id,"
     " is_tombstoned, is_user_message, checksum, node_json)"
     " VALUES (?, ?, ?, ?, 0, ?, ?, ?)"
+)
+LIST_PATH = (
+    "WITH RECURSIVE path (node_id, parent_node_id, is_tombstoned, depth) AS ("
+    " SELECT node_id, parent_node_id, is_tombstoned, 1 FROM session_nodes"
+    " WHERE session_id = ?1 AND node_id = ?2 UNION ALL"
+    " SELECT n.node_id, n.parent_node_id, n.is_tombstoned, p.depth + 1"
+    " FROM path p JOIN session_nodes n ON n.session_id = ?1"
+    " AND n.node_id = p.parent_node_id"
+    " WHERE p.is_tombstoned = 0 AND p.depth <= ?3)"
+    " SELECT n.node_id, n.seq, n.parent_node_id, n.is_tombstoned, n.is_user_message,"
+    " n.node_json, n.checksum, p.depth FROM path p JOIN session_nodes n"
+    " ON n.session_id = ?1 AND n.node_id = p.node_id"
 )
 LIST_NODES = (
     f"SELECT {NODE_COLUMNS} FROM session_nodes"
@@ -171,6 +182,15 @@ COMPLETE_BATCHES = (
 )
 
 
+@functools.cache
+def _find_nodes(count):
+    marks = ", ".join("?" * count)
+    return (
+        f"SELECT {NODE_COLUMNS} FROM session_nodes"
+        f" WHERE session_id = ? AND node_id IN ({marks})"
+    )
+
+
 def checksum(*fields):
     """
     Return the checksum of a row.
@@ -187,6 +207,198 @@ def verify(stored, *fields):
         raise RuntimeError(msg)
 
 
+class EncodedTurn:
+    """
+    A turn as it is stored: everything that is made before the lock.
+    """
+
+    __slots__ = (
+        *("state_ref", "raw_bytes", "compression", "stored", "manifest_map"),
+        *("manifest_ref", "manifest", "nodes", "config", "frames", "ids"),
+        *("turn_hash", "refs"),
+    )
+
+
+def encode_turn(turn, recent_refs):
+    """
+    Encode, hash and compress a turn.
+    """
+    encoded = EncodedTurn()
+    state = _pack_sorted(turn["tool_state"])
+    encoded.state_ref = hashlib.sha256(state).hexdigest()
+    encoded.raw_bytes, encoded.stored, encoded.compression = len(state), state, "none"
+    if encoded.state_ref not in recent_refs and len(state) >= _LEAST_TO_COMPRESS:
+        packed = _compressor.compress(state)
+        if len(packed) < len(state):
+            encoded.stored, encoded.compression = packed, "zstd"
+    encoded.manifest_map = {
+        "schema_version": 1,
+        "turn_state": turn["turn_state"],
+        "tool_state_ref": encoded.state_ref,
+    }
+    encoded.manifest = _pack_sorted(encoded.manifest_map)
+    encoded.manifest_ref = hashlib.sha256(encoded.manifest).hexdigest()
+    encoded.refs = frozenset((encoded.state_ref, encoded.manifest_ref))
+    encoded.nodes = [(node, _json(node).decode()) for node in turn["nodes"]]
+    encoded.config = _json(turn["config"]).decode()
+    encoded.frames = _json(turn["frames"]).decode()
+    ids = {node["node_id"]: place for place, node in enumerate(turn["nodes"])}
+    encoded.ids = ids
+    content = {
+        "session_id": SESSION,
+        "config": turn["config"],
+        "agent_frames": turn["frames"],
+        "current_agent_frame_id": turn["frame"],
+        "graph": {
+            "kind": "append",
+            "leaf": len(encoded.nodes) - 1,
+            "nodes": [
+                {
+                    "kind": node["kind"],
+                    "payload": node["payload"],
+                    "agent_frame_id": node["agent_frame_id"],
+                    "caused_by": node["caused_by"],
+                    "parent": ids.get(node["parent_node_id"], node["parent_node_id"]),
+                }
+                for node in turn["nodes"]
+            ],
+        },
+        "checkpoint": encoded.manifest_map,
+        "usage_deltas": turn["usage"],
+        "completed_batch_ids": [],
+        "completed_input_ids": [],
+        "interrupted_turn_input_turn_id": None,
+        "committed_attachment_ids": [],
+    }
+    encoded.turn_hash = hashlib.sha256(_json(content)).hexdigest()
+    return encoded
+
+
+def _keys_of(turn):
+    return list(dict.fromkeys((u["source"], u["model"]) for u in turn["usage"]))
+
+
+def reads_of(turn, encoded):
+    """
+    Return what is asked under the lock, all of it known before.
+    """
+    named = (turn["nodes"][0]["parent_node_id"], *encoded.ids)
+    return [
+        (FIND_HEAD, (SESSION,)),
+        (FIND_TURN, (SESSION, turn["turn_id"])),
+        (FIND_LEASE, (SESSION,)),
+        (HAS_BLOBS, (SESSION, encoded.state_ref, encoded.manifest_ref)),
+        (_find_nodes(len(named)), (SESSION, *named)),
+        (LAST_NODE, (SESSION,)),
+        (DEFER_INPUTS, (SESSION, turn["turn_id"])),
+        (LAST_USAGE, (SESSION,)),
+        *((FIND_TOTAL, (SESSION, *key)) for key in _keys_of(turn)),
+    ]
+
+
+def decide(turn, encoded, fence, found, now):
+    """
+    Check what was read; return the new revision and what is to be written.
+    """
+    (head,), stamps, (lease,), known, parents, ((last,),), _, ((booked,),) = found[:8]
+    verify(head[10], "head", SESSION, *head[:10])
+    if stamps:
+        msg = "replay"
+        raise RuntimeError(msg)
+    check_fence(lease, fence, now)
+    if turn["expected"] is not None and head[1] != turn["expected"]:
+        msg = "conflict"
+        raise RuntimeError(msg)
+    parent = turn["nodes"][0]["parent_node_id"]
+    if len(parents) != 1 or parents[0][0] != parent or parents[0][3]:
+        msg = "unknown parent"
+        raise RuntimeError(msg)
+    _verify_node(parents[0])
+    writes = [
+        *_blob_writes(encoded, {ref for (ref,) in known}),
+        *_usage_writes(turn, booked or 0, found[8:]),
+    ]
+    for seq, (node, text) in enumerate(encoded.nodes, last + 1):
+        node_id, parent = node["node_id"], node["parent_node_id"]
+        is_user = int(node["payload"]["role"] == "user")
+        total = _node_checksum(node_id, seq, parent, is_user, text)
+        writes.append(
+            (ADD_NODE, (SESSION, node_id, seq, parent, is_user, total, text))
+        )
+    count = head[8] + len(encoded.nodes)
+    values = (
+        *(1, head[1] + 1, encoded.config, encoded.frames, turn["frame"]),
+        *(encoded.manifest_ref, encoded.nodes[-1][0]["node_id"], count, count),
+        head[9] + sum(n["payload"]["role"] == "user" for n, _ in encoded.nodes),
+    )
+    total = checksum("head", SESSION, *values)
+    writes.append((PUT_HEAD, (SESSION, *values, total)))
+    result = {
+        "head_revision": head[1] + 1,
+        "checkpoint_ref": encoded.manifest_ref,
+        "manifest": encoded.manifest_map,
+    }
+    row = (SESSION, turn["turn_id"], encoded.turn_hash, _json(result).decode(), now)
+    writes.append((ADD_TURN, (*row, checksum("turn", *row))))
+    return head[1] + 1, writes
+
+
+def _blob_writes(encoded, known):
+    if encoded.state_ref not in known:
+        yield (
+            ADD_BLOB,
+            (
+                *(SESSION, encoded.state_ref, "tool_state", encoded.compression),
+                *(encoded.raw_bytes, encoded.stored),
+            ),
+        )
+    if encoded.manifest_ref not in known:
+        yield (
+            ADD_BLOB,
+            (
+                *(SESSION, encoded.manifest_ref, "checkpoint_manifest", "none"),
+                *(len(encoded.manifest), encoded.manifest),
+            ),
+        )
+
+
+def _usage_writes(turn, booked, found):
+    totals = {}
+    for key, rows in zip(_keys_of(turn), found, strict=True):
+        place, sums = 1, (0,) * 5
+        if rows:
+            (row,) = rows
+            verify(row[6], "total", SESSION, *key, *row[:6])
+            place, sums = row[0], row[1:6]
+        totals[key] = place, sums
+    for seq, usage in enumerate(turn["usage"], booked + 1):
+        key, counters = (usage["source"], usage["model"]), usage["usage"].values()
+        row = (SESSION, seq, *key, *counters)
+        yield ADD_USAGE, (*row, checksum("usage", *row))
+        place, sums = totals[key]
+        totals[key] = place, tuple(map(operator.add, sums, counters))
+    for key, (place, sums) in totals.items():
+        row = (SESSION, *key, place, *sums)
+        yield PUT_TOTAL, (*row, checksum("total", *row))
+
+
+def check_fence(found, fence, now):
+    """
+    Refuse a fence that is not the lease's.
+    """
+    verify(found[5], "lease", SESSION, *found[:5])
+    owner = _read_json(found[2])
+    if (
+        found[0] != fence["fencing_token"]
+        or found[1] != fence["lease_token"]
+        or owner["owner_id"] != fence["owner_id"]
+        or owner["incarnation_id"] != fence["incarnation_id"]
+        or found[4] <= now
+    ):
+        msg = "lease lost"
+        raise RuntimeError(msg)
+
+
 class HandFile:
     """
     One file, handled by hand.
@@ -197,7 +409,7 @@ class HandFile:
         self._wal = f"{path}-wal"
         self._wal_limit_bytes = wal_limit_bytes
         self._database = sqlite3.connect(
-            self._path, isolation_level=None, cached_statements=256
+            self._path, isolation_level=None, cached_statements=256, timeout=15
         )
         self._mover = sqlite3.connect(self._path, isolation_level=None)
         for pragma in (
@@ -213,6 +425,7 @@ class HandFile:
         self._execute = self._database.execute
         found = os.stat(self._path)
         self._identity = (found.st_dev, found.st_ino)
+        self._recent_refs = frozenset()
 
     def close(self):
         """
@@ -247,17 +460,7 @@ class Floor(HandFile):
 
     def _check_fence(self, fence, now):
         found = self._execute(FIND_LEASE, (SESSION,)).fetchone()
-        verify(found[5], "lease", SESSION, *found[:5])
-        owner = _read_json(found[2])
-        if (
-            found[0] != fence["fencing_token"]
-            or found[1] != fence["lease_token"]
-            or owner["owner_id"] != fence["owner_id"]
-            or owner["incarnation_id"] != fence["incarnation_id"]
-            or found[4] <= now
-        ):
-            msg = "lease lost"
-            raise RuntimeError(msg)
+        check_fence(found, fence, now)
 
     def _read_head(self):
         head = self._execute(FIND_HEAD, (SESSION,)).fetchone()
@@ -299,155 +502,23 @@ class Floor(HandFile):
         self._execute(PUT_HEAD, (SESSION, *head, checksum("head", SESSION, *head)))
         self._commit()
 
-    def commit_turn(self, turn, fence):  # noqa: PLR0915, a floor is flat
+    def commit_turn(self, turn, fence):
         """
-        Land one stamped turn.
+        Land one stamped turn. What the commit before it stored is not
+        compressed again.
         """
-        state = _pack_sorted(turn["tool_state"])
-        state_ref = hashlib.sha256(state).hexdigest()
-        manifest_map = {
-            "schema_version": 1,
-            "turn_state": turn["turn_state"],
-            "tool_state_ref": state_ref,
-        }
-        manifest = _pack_sorted(manifest_map)
-        manifest_ref = hashlib.sha256(manifest).hexdigest()
-        nodes = [(node, _json(node).decode()) for node in turn["nodes"]]
-        config, frames = _json(turn["config"]).decode(), _json(turn["frames"]).decode()
-        ids = {node["node_id"]: place for place, node in enumerate(turn["nodes"])}
-        turn_hash = hashlib.sha256(
-            _json(
-                {
-                    "session_id": SESSION,
-                    "config": turn["config"],
-                    "agent_frames": turn["frames"],
-                    "current_agent_frame_id": "f",
-                    "graph": {
-                        "kind": "append",
-                        "leaf": len(nodes) - 1,
-                        "nodes": [
-                            {
-                                "kind": node["kind"],
-                                "payload": node["payload"],
-                                "agent_frame_id": node["agent_frame_id"],
-                                "caused_by": node["caused_by"],
-                                "parent": ids.get(
-                                    node["parent_node_id"], node["parent_node_id"]
-                                ),
-                            }
-                            for node in turn["nodes"]
-                        ],
-                    },
-                    "checkpoint": manifest_map,
-                    "usage_deltas": [turn["usage"]],
-                    "completed_batch_ids": [],
-                    "completed_input_ids": [],
-                    "interrupted_turn_input_turn_id": None,
-                    "committed_attachment_ids": [],
-                }
-            )
-        ).hexdigest()
-        packed = _compressor.compress(state)
-        stored, compression = (
-            (packed, "zstd") if len(packed) < len(state) else (state, "none")
-        )
-
+        encoded = encode_turn(turn, self._recent_refs)
         now = self._begin()
-        head = self._read_head()
-        if self._execute(FIND_TURN, (SESSION, turn["turn_id"])).fetchone():
-            msg = "replay"
-            raise RuntimeError(msg)
-        self._check_fence(fence, now)
-        if head[1] != turn["expected"]:
-            msg = "conflict"
-            raise RuntimeError(msg)
-        known = {
-            ref
-            for (ref,) in self._execute(HAS_BLOBS, (SESSION, state_ref, manifest_ref))
-        }
-        if state_ref not in known:
-            self._execute(
-                ADD_BLOB,
-                (SESSION, state_ref, "tool_state", compression, len(state), stored),
-            )
-        if manifest_ref not in known:
-            self._execute(
-                ADD_BLOB,
-                (
-                    SESSION,
-                    manifest_ref,
-                    "checkpoint_manifest",
-                    "none",
-                    len(manifest),
-                    manifest,
-                ),
-            )
-        usage = turn["usage"]
-        counters = tuple(usage["usage"].values())
-        key = (SESSION, usage["source"], usage["model"])
-        (seq,) = self._execute(LAST_USAGE, (SESSION,)).fetchone()
-        row = (SESSION, (seq or 0) + 1, *key[1:], *counters)
-        self._execute(ADD_USAGE, (*row, checksum("usage", *row)))
-        total = self._execute(FIND_TOTAL, key).fetchone()
-        if total is None:
-            place, sums = 1, counters
-        else:
-            verify(total[6], "total", *key, *total[:6])
-            place = total[0]
-            sums = tuple(a + b for a, b in zip(total[1:6], counters, strict=True))
-        row = (*key, place, *sums)
-        self._execute(PUT_TOTAL, (*row, checksum("total", *row)))
-
-        parent = turn["nodes"][0]["parent_node_id"]
-        found = self._execute(FIND_NODES, (SESSION, parent, *ids)).fetchall()
-        if len(found) != 1 or found[0][0] != parent or found[0][3]:
-            msg = "unknown parent"
-            raise RuntimeError(msg)
-        _verify_node(found[0])
-        (seq,) = self._execute(LAST_NODE, (SESSION,)).fetchone()
-        for node, text in nodes:
-            seq += 1
-            is_user = int(node["payload"]["role"] == "user")
-            self._execute(
-                ADD_NODE,
-                (
-                    SESSION,
-                    node["node_id"],
-                    seq,
-                    node["parent_node_id"],
-                    is_user,
-                    _node_checksum(
-                        node["node_id"], seq, node["parent_node_id"], is_user, text
-                    ),
-                    text,
-                ),
-            )
-        count = head[8] + len(nodes)
-        values = (
-            1,
-            head[1] + 1,
-            config,
-            frames,
-            "f",
-            manifest_ref,
-            nodes[-1][0]["node_id"],
-            count,
-            count,
-            head[9] + sum(n["payload"]["role"] == "user" for n, _ in nodes),
-        )
-        self._execute(PUT_HEAD, (SESSION, *values, checksum("head", SESSION, *values)))
-        self._execute(DEFER_INPUTS, (SESSION, turn["turn_id"])).fetchall()
-        result = _json(
-            {
-                "head_revision": head[1] + 1,
-                "checkpoint_ref": manifest_ref,
-                "manifest": manifest_map,
-            }
-        ).decode()
-        row = (SESSION, turn["turn_id"], turn_hash, result, now)
-        self._execute(ADD_TURN, (*row, checksum("turn", *row)))
+        found = [
+            self._execute(statement, values).fetchall()
+            for statement, values in reads_of(turn, encoded)
+        ]
+        revision, writes = decide(turn, encoded, fence, found, now)
+        for statement, values in writes:
+            self._execute(statement, values)
         self._commit()
-        return head[1] + 1
+        self._recent_refs = encoded.refs
+        return revision
 
     def add_plain_nodes(self, nodes):
         """
@@ -482,6 +553,28 @@ class Floor(HandFile):
         if len(nodes) != head[8]:
             msg = "nodes are missing"
             raise RuntimeError(msg)
+        return self._rest(head, nodes)
+
+    def load_path(self, node_type):
+        """
+        Read the session with the path from its root to its leaf.
+        """
+        decode = msgspec.json.Decoder(node_type).decode
+        self._execute("BEGIN")
+        self._require_current()
+        head = self._read_head()
+        rows = self._execute(LIST_PATH, (SESSION, head[6], head[8])).fetchall()
+        rows.sort(key=lambda row: -row[7])
+        nodes = []
+        for row in rows:
+            _verify_node(row)
+            nodes.append(decode(row[5]))
+        if rows[0][2] is not None:
+            msg = "a parent is missing"
+            raise RuntimeError(msg)
+        return self._rest(head, nodes)
+
+    def _rest(self, head, nodes):
         config, frames = _read_json(head[2]), _read_json(head[3])
         manifest = state = None
         if head[5] is not None:

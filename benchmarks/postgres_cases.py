@@ -1,0 +1,2 @@
+def measure_postgres(rounds, only, say):
+    return []
