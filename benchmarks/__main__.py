@@ -10,7 +10,6 @@ from pathlib import Path
 from . import publishing, report, transcript_cases
 
 
-
 def _find_transcripts():
     # Beside the repository, or beside the folder of its worktrees.
     places = [
@@ -20,7 +19,6 @@ def _find_transcripts():
     return next((place for place in places if place.is_dir()), places[0])
 
 
-
 def _parse():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=500)
@@ -28,9 +26,15 @@ def _parse():
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--no-write", action="store_true", help="leave results/ alone")
     parser.add_argument("--peers", action="store_true", help="peers, not floors")
+    parser.add_argument(
+        "--profile", action="store_true", help="profile the library's side instead"
+    )
     parser.add_argument("--postgres", action="store_true", help="PostgreSQL cases too")
     parser.add_argument(
-        "--transcripts", type=Path, default=_find_transcripts(), help="folder of transcripts"
+        "--transcripts",
+        type=Path,
+        default=_find_transcripts(),
+        help="folder of transcripts",
     )
     parser.add_argument(
         "--publish", action="store_true", help="write docs/benchmarks.md from results/"
@@ -40,10 +44,9 @@ def _parse():
 
 def _floor_rows(options):
     # Late, so that --peers and --publish need none of it.
-    from .cases import CASES
+    from .cases import CASES, Entry
     from .contention import measure_contention
     from .footprint import measure_import, measure_sessions
-    from .postgres_cases import measure_postgres
     from .runner import measure
 
     transcript_cases.folder = options.transcripts
@@ -56,7 +59,7 @@ def _floor_rows(options):
         )
         for entry in CASES
     ]
-    several = max(3, options.rounds // 70)
+    several = max(3, options.rounds // 100)
     jobs += [
         (name, lambda n=n: measure_contention(n, several, options.folder))
         for name, n in (
@@ -66,33 +69,42 @@ def _floor_rows(options):
     ]
     jobs += [("import of Store", measure_import)]
     jobs += [("200 open sessions", measure_sessions)]
-    rows = []
     for name, job in jobs:
         if options.only not in name:
             continue
         if "transcripts" in name and not options.transcripts.is_dir():
             _say(f"{name}: skipped, there are no transcripts at {options.transcripts}")
             continue
-        rows.append(job())
+        yield job()
         _say(name)
     if options.postgres:
-        rows += measure_postgres(options.rounds, options.only, _say)
+        # Later still: psycopg is an extra.
+        from .postgres_cases import measure_postgres
+
+        yield from measure_postgres(Entry, options.rounds, options.only, _say)
     else:
         _say("PostgreSQL: switched off; --postgres runs it")
-    return rows
+
+
+def _profile(options):
+    from .cases import CASES
+    from .runner import profile
+
+    transcript_cases.folder = options.transcripts
+    for entry in CASES:
+        if options.only in entry.name:
+            profile(entry, options.rounds, options.folder)
 
 
 def _peer_rows(options):
     from .peers.comparisons import compare
 
-    return list(
-        compare(
-            options.rounds,
-            options.only,
-            folder=options.folder,
-            with_postgres=options.postgres,
-            say=_say,
-        )
+    return compare(
+        options.rounds,
+        options.only,
+        folder=options.folder,
+        with_postgres=options.postgres,
+        say=_say,
     )
 
 
@@ -108,12 +120,20 @@ def main():
     if options.publish:
         publishing.publish()
         return
+    if options.profile:
+        _profile(options)
+        return
     kind = "peers" if options.peers else "floors"
     where = report.machine(options.folder)
-    rows = (_peer_rows if options.peers else _floor_rows)(options)
+    rows = []
+    try:
+        for row in (_peer_rows if options.peers else _floor_rows)(options):
+            rows.append(row)  # noqa: PERF402, an interrupt leaves what there is
+    except KeyboardInterrupt:
+        _say("interrupted: this is what there is")
     report.show(kind, rows)
-    if not options.no_write and not options.only:
-        report.save(kind, where, rows)
+    if not options.no_write:
+        report.save(kind, where, rows, is_whole=not options.only)
 
 
 if __name__ == "__main__":

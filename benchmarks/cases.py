@@ -121,9 +121,7 @@ CASES = [
     *_both("process claim", ClaimProcess, 1.0, None),
     *_both("trigger reserve", ReserveDelivery, 1.0, None),
     *_both("effect step, first run", RunStep, 1.0, 1.4),
-    Entry(
-        "effect step behind 10,000, NORMAL", RunStepInLongJournal, NORMAL, 1.0, 1.4
-    ),
+    Entry("effect step behind 10,000, NORMAL", RunStepInLongJournal, NORMAL, 1.0, 1.4),
     Entry("effect step, replay, FULL", ReplayStep, FULL, 2.0, 1.4, limit_us=100),
     Entry("create, FULL", CreateSession, FULL, 0.1, 1.5),
     Entry("open cold, FULL", OpenCold, FULL, 0.4, 1.5),

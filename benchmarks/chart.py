@@ -22,11 +22,15 @@ def draw(title, rows):
     height = _TOP + _ROW * len(rows) + 20
     width = _LABELS + _WIDTH + 90
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}'"
-        f" viewBox='0 0 {width} {height}'>",
+        (
+            f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}'"
+            f" height='{height}' viewBox='0 0 {width} {height}'>"
+        ),
         "<rect width='100%' height='100%' fill='white'/>",
-        f"<text x='10' y='20' {_FONT} font-weight='bold'>{escape(title)}:"
-        " time, ours over theirs (tick: goal)</text>",
+        (
+            f"<text x='10' y='20' {_FONT} font-weight='bold'>{escape(title)}:"
+            " time, ours over theirs (tick: goal)</text>"
+        ),
         *_axis(place, height),
     ]
     for number, row in enumerate(rows):

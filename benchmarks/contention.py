@@ -19,7 +19,7 @@ from .session_cases import FENCE, SESSION, Pair, describe
 from .workload import turn
 
 PROCESSES = 8
-_COMMITS = 40
+_COMMITS = 60
 _OPTIONS = StoreOptions(synchronous=Synchronous.FULL)
 
 
@@ -67,7 +67,9 @@ def _round(place, side, sessions):
         fences.append(pair.fence)
         paths.append(folder / f"{side}.db")
         pair.close()
-    context = multiprocessing.get_context("spawn")
+    # The server imports once what every process needs.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     barrier, answers = context.Barrier(PROCESSES + 1), context.Queue()
     workers = [
         context.Process(

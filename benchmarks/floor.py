@@ -322,9 +322,7 @@ def decide(turn, encoded, fence, found, now):
         node_id, parent = node["node_id"], node["parent_node_id"]
         is_user = int(node["payload"]["role"] == "user")
         total = _node_checksum(node_id, seq, parent, is_user, text)
-        writes.append(
-            (ADD_NODE, (SESSION, node_id, seq, parent, is_user, total, text))
-        )
+        writes.append((ADD_NODE, (SESSION, node_id, seq, parent, is_user, total, text)))
     count = head[8] + len(encoded.nodes)
     values = (
         *(1, head[1] + 1, encoded.config, encoded.frames, turn["frame"]),

@@ -86,9 +86,7 @@ class InputFloor(Floor):
         now = self._begin()
         self._check_fence(fence, now)
         row = self._execute(LIST_DEFERRED, (SESSION, now)).fetchone()
-        verify(
-            row[6] - _HALF * _DEFERRED, "session_turn_inputs", SESSION, *row[:6]
-        )
+        verify(row[6] - _HALF * _DEFERRED, "session_turn_inputs", SESSION, *row[:6])
         claim_id, token = f"tic:{row[1]}:{row[7] + 1}", secrets.token_hex(32)
         self._execute(
             CLAIM, (claim_id, token, owner_json, now, now + ttl_ms, SESSION, row[0])

@@ -31,8 +31,7 @@ class _Folder:
         self.schema = [
             sql
             for (sql,) in database.execute(
-                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
-                " ORDER BY type DESC"
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC"
             )
         ]
         self.versions = database.execute("SELECT * FROM schema_versions").fetchall()

@@ -34,3 +34,17 @@ def accepts_addresses():
     except LashStoreError:
         return True
     return True
+
+
+def address_of(address, database):
+    """
+    Return the address of another database of the server.
+    """
+    return address.replace("/postgres?", f"/{database}?", 1)
+
+
+def library_address(address, database):
+    """
+    Return the same as `Store.open` takes it.
+    """
+    return address_of(address, database).replace("://", "+psycopg://", 1)

@@ -16,8 +16,9 @@ _INTRODUCTION = """\
 Both print a table and write JSON, Markdown and a plot into `benchmarks/results`, which is not kept in git.
 `make bench-page` writes this page from there.
 
-- `python -m benchmarks --only "20 KB" --rounds 100` runs some cases, quickly, and writes nothing.
+- `python -m benchmarks --only "20 KB" --rounds 100` runs some cases, quickly, and puts them among the last results; `--no-write` keeps them out.
 - `python -m benchmarks --peers --only litequeue` does so for peers.
+- `--profile` shows instead where the library's side of the cases spends its time.
 - `--postgres` adds the cases on PostgreSQL, on a server of their own.
 - `--folder` says where the files go; times at `FULL` are times of that disk.
 

@@ -134,11 +134,18 @@ def show(kind, rows):
         console.print(note)
 
 
-def save(kind, where, rows):
+def save(kind, where, rows, *, is_whole=True):
     """
     Write JSON, Markdown and the plot into `benchmarks/results`.
+
+    Args:
+        is_whole: False: the rows take the places of their older selves among
+            those that are there.
     """
     RESULTS.mkdir(exist_ok=True)
+    known = RESULTS / f"{kind}.json"
+    if not is_whole and known.exists():
+        rows = _merged(json.loads(known.read_text())["cases"], rows)
     report = {**where, "cases": rows}
     (RESULTS / f"{kind}.json").write_text(json.dumps(report, indent=2) + "\n")
     (RESULTS / f"{kind}.svg").write_text(draw(_TITLES[kind], rows))
@@ -146,6 +153,12 @@ def save(kind, where, rows):
         f"# Benchmark results: {kind}\n\n{markdown(where, rows)}\n"
         f"![Ratios]({kind}.svg)\n"
     )
+
+
+def _merged(old, new):
+    rows = {(row["case"], row.get("against")): row for row in old}
+    rows |= {(row["case"], row.get("against")): row for row in new}
+    return list(rows.values())
 
 
 def markdown(where, rows):

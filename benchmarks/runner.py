@@ -2,6 +2,8 @@
 Run a case: rounds of both sides in turns, each round timed by itself.
 """
 
+import cProfile
+import pstats
 import shutil
 import tempfile
 import time
@@ -66,8 +68,10 @@ def measure(entry, rounds, folder):
         rounds = getattr(case, "rounds", None) or rounds
         warm = 0 if case.statistic == "total" else rounds // 10
         library, floor = _rounds(case, rounds + warm)
+        sizes = pair.sizes() if hasattr(pair, "sizes") else None
         pair.close()
-        sizes = {side: _bytes(place, side) for side in ("library", "floor")}
+        if sizes is None:
+            sizes = {side: _bytes(place, side) for side in ("library", "floor")}
     finally:
         shutil.rmtree(place)
     figures = summarise(library[warm:], floor[warm:], case.statistic)
@@ -90,3 +94,28 @@ def _rounds(case, count):
 
 def _bytes(place, side):
     return sum(path.stat().st_size for path in place.rglob(f"{side}*.db*"))
+
+
+def profile(entry, rounds, folder):
+    """
+    Print where the library's side of a case spends its time, by own time,
+    the driver's calls included.
+    """
+    place = Path(tempfile.mkdtemp(prefix="lash-bench-", dir=folder))
+    try:
+        pair = entry.kind.pair_kind(place, entry.synchronous)
+        case = entry.kind(pair)
+        rounds = min(rounds, getattr(case, "rounds", None) or rounds)
+        profiler = cProfile.Profile()
+        for number in range(rounds):
+            case.prepare()
+            if number < rounds // 10:
+                case.library()
+            else:
+                profiler.runcall(case.library)
+            case.floor()
+        pair.close()
+    finally:
+        shutil.rmtree(place)
+    print(f"{entry.name}: {rounds - rounds // 10} rounds")
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(25)

@@ -75,7 +75,12 @@ def _langgraph(peer, driver, *, is_postgres, limits):
     common = {"is_postgres": is_postgres}
     given = (peer, "langgraph", (driver,))
     return [
-        Comparison("turn of 20 KB", *given, "turn", limit=turn, **common),
+        Comparison("turn of 20 KB, stored once", *given, "turn", limit=turn, **common),
+        Comparison(
+            *("turn of 20 KB, put and put_writes", *given, "whole-turn"),
+            limit=turn,
+            **common,
+        ),
         Comparison(
             *("1 MB state, 1 % changed a turn", *given, "changed"),
             statistic="total",

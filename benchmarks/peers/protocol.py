@@ -60,7 +60,17 @@ class Workload:
         Return the bytes that the store takes when it is closed; None: the
         files in its folder.
         """
-        return None
+
+
+def require_full(execute) -> None:
+    """
+    Refuse a connection to SQLite whose commits do not wait for the disk.
+    """
+    found = execute("PRAGMA synchronous").fetchone()[0]
+    mode = execute("PRAGMA journal_mode").fetchone()[0]
+    if (found, mode) != (2, "wal"):
+        msg = f"synchronous {found}, journal mode {mode}: not as durable as ours"
+        raise RuntimeError(msg)
 
 
 def serve(workloads) -> None:
@@ -98,4 +108,6 @@ def serve(workloads) -> None:
 
 
 def _bytes(folder):
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    return sum(
+        path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()
+    )

@@ -6,15 +6,16 @@ workflow behind its last step.
 import sqlite3
 import time
 
+from dbos import DBOS
+
 from benchmarks.peers.data import BODY
 from benchmarks.peers.protocol import Workload, serve
-from dbos import DBOS
 
 _times = []
 
 
 @DBOS.step()
-def _step(number):
+def _step(_number):
     return BODY
 
 
@@ -35,7 +36,7 @@ class Step(Workload):
     )
     package = "dbos"
 
-    def __init__(self, folder, address) -> None:
+    def __init__(self, folder, _address) -> None:
         path = folder / "peer.db"
         database = sqlite3.connect(path)
         database.execute("PRAGMA journal_mode = WAL")

@@ -21,7 +21,7 @@ _WHO = {"app_name": "bench", "user_id": "user"}
 class _Service(Workload):
     package = "google-adk"
 
-    def __init__(self, folder, address) -> None:
+    def __init__(self, folder, _address) -> None:
         self.loop = asyncio.new_event_loop()
         path = folder / "peer.db"
         # The journal mode stays with the file; WAL is the faster choice.

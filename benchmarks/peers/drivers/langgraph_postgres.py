@@ -3,11 +3,11 @@ langgraph-checkpoint-postgres: `PostgresSaver.put` and `put_writes`.
 """
 
 import psycopg
+from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg.rows import dict_row
 
 from benchmarks.peers.drivers.langgraph_work import WORKLOADS
 from benchmarks.peers.protocol import serve
-from langgraph.checkpoint.postgres import PostgresSaver
 
 _TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 

@@ -4,9 +4,10 @@ langgraph-checkpoint-sqlite: `SqliteSaver.put` and `put_writes`.
 
 import sqlite3
 
-from benchmarks.peers.drivers.langgraph_work import WORKLOADS
-from benchmarks.peers.protocol import serve
 from langgraph.checkpoint.sqlite import SqliteSaver
+
+from benchmarks.peers.drivers.langgraph_work import WORKLOADS
+from benchmarks.peers.protocol import require_full, serve
 
 
 def open_saver(folder, _address):
@@ -17,6 +18,7 @@ def open_saver(folder, _address):
     saver = SqliteSaver(connection)
     saver.setup()
     connection.execute("PRAGMA synchronous = FULL")
+    require_full(connection.execute)
     return saver, connection.close
 
 

@@ -2,14 +2,15 @@
 What LangGraph's savers are given: a checkpoint a turn, with the writes that led
 to it, as its runtime gives them.
 
-The turn's 20 KB are stored once: the messages as writes, the state in the
-checkpoint. A state lives in one channel, whose version changes with it.
+In "turn" the 20 KB are stored once: the messages as writes, the state in the
+checkpoint; in "whole-turn" all of it is in both, as when LangGraph runs. A state lives in one channel, whose version changes with it.
 """
+
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.base.id import uuid6
 
 from benchmarks.peers.data import LargeState, messages_of, turn_of
 from benchmarks.peers.protocol import Workload
-from langgraph.checkpoint.base import empty_checkpoint
-from langgraph.checkpoint.base.id import uuid6
 
 
 class _Thread(Workload):
@@ -51,6 +52,17 @@ class _Turn(_Thread):
         self.put("state", state, [("messages", messages)])
 
 
+class _WholeTurn(_Turn):
+    """
+    As its runtime does it: every change is a write, and in the checkpoint too.
+    """
+
+    def run(self) -> None:
+        messages, state = self.turn
+        writes = [("messages", messages), ("state", state)]
+        self.put("all", {"messages": messages, "state": state}, writes)
+
+
 class _ChangedState(_Thread):
     def __init__(self, folder, address) -> None:
         super().__init__(folder, address)
@@ -78,4 +90,9 @@ class _Growth(_Thread):
         self.put("messages", self.messages, [("messages", self.new)])
 
 
-WORKLOADS = {"turn": _Turn, "changed": _ChangedState, "growth": _Growth}
+WORKLOADS = {
+    "turn": _Turn,
+    "whole-turn": _WholeTurn,
+    "changed": _ChangedState,
+    "growth": _Growth,
+}

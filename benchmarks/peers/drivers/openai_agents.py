@@ -3,7 +3,6 @@ openai-agents: `SQLiteSession` and `SQLAlchemySession`.
 """
 
 import asyncio
-import sqlite3
 import sys
 
 from agents import SQLiteSession
@@ -12,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.peers.data import messages_of, short_message, turn_of
-from benchmarks.peers.protocol import Workload, serve
+from benchmarks.peers.protocol import Workload, require_full, serve
 
 
 def _items(messages):
@@ -22,7 +21,7 @@ def _items(messages):
 class _Session(Workload):
     package = "openai-agents"
 
-    def __init__(self, folder, address) -> None:
+    def __init__(self, folder, _address) -> None:
         self.loop = asyncio.new_event_loop()
         self.open(folder / "peer.db")
         self.number = 0
@@ -47,8 +46,8 @@ class Sqlite(_Session):
         Open the session's file.
         """
         self.session = SQLiteSession("bench", path)
-        (level,) = sqlite3.connect(":memory:").execute("PRAGMA synchronous").fetchone()
-        assert level == 2
+        with self.session._locked_connection() as connection:
+            require_full(connection.execute)
 
     def close(self) -> None:
         self.session.close()

@@ -4,6 +4,7 @@ lashstore's side, with its defaults: synchronous FULL.
 
 from benchmarks.peers.data import BODY, LargeState, messages_of, short_message, turn_of
 from benchmarks.peers.protocol import Workload, serve
+from benchmarks.postgres import library_address
 from lashstore import (
     EffectHost,
     GraphAppend,
@@ -25,7 +26,11 @@ class _Session(Workload):
     durability = "WAL, synchronous FULL (its default)"
 
     def __init__(self, folder, address) -> None:
-        self.store = Store.open(address or folder / "session.db", "bench")
+        self.address = address
+        target = folder / "session.db"
+        if address:
+            target = library_address(address, "postgres")
+        self.store = Store.open(target, "bench")
         lease = self.store.try_claim_session_execution_lease(_OWNER, 10**12).lease
         self.fence = lease.fence()
         self.number, self.leaf, self.revision = 0, None, 0
@@ -35,6 +40,18 @@ class _Session(Workload):
 
     def close(self) -> None:
         self.store.close()
+
+    def stored_bytes(self):
+        if not self.address:
+            return None
+        import psycopg
+
+        with psycopg.connect(self.address) as connection:
+            (size,) = connection.execute(
+                "SELECT sum(pg_total_relation_size(oid)) FROM pg_class"
+                " WHERE relkind = 'r' AND relname LIKE 'session%'"
+            ).fetchone()
+        return int(size)
 
     def commit(self, messages, state) -> None:
         """
@@ -155,7 +172,7 @@ class TakeLong(Take):
 class Step(Workload):
     durability = "WAL, synchronous FULL (its default)"
 
-    def __init__(self, folder, address) -> None:
+    def __init__(self, folder, _address) -> None:
         self.host = EffectHost.open(folder / "effects.db")
         self.turn = self.host.scoped(TurnScope(session_id="bench", turn_id="1"))
         self.number = 0
@@ -186,6 +203,7 @@ if __name__ == "__main__":
     serve(
         {
             "turn": Turn,
+            "whole-turn": Turn,
             "changed": ChangedState,
             "growth": Growth,
             "load": Load,

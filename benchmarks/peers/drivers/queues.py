@@ -7,13 +7,13 @@ import json
 import sys
 
 from benchmarks.peers.data import BODY
-from benchmarks.peers.protocol import Workload, serve
+from benchmarks.peers.protocol import Workload, require_full, serve
 
 
 class _Queue(Workload):
     pending = 10
 
-    def __init__(self, folder, address) -> None:
+    def __init__(self, folder, _address) -> None:
         self.open(folder)
         for _ in range(self.pending):
             self.put()
@@ -31,6 +31,7 @@ class LiteQueue(_Queue):
 
         self.queue = Queue(folder / "peer.db")
         self.queue.conn.execute("PRAGMA synchronous = FULL")
+        require_full(self.queue.conn.execute)
 
     def put(self) -> None:
         """
@@ -62,6 +63,7 @@ class PersistQueue(_Queue):
 
         self.queue = persistqueue.SQLiteAckQueue(str(folder))
         self.queue._conn.execute("PRAGMA synchronous = FULL")
+        require_full(self.queue._putter.execute)
 
     def put(self) -> None:
         """
@@ -94,7 +96,8 @@ class Huey(_Queue):
         from huey import SqliteHuey
 
         self.queue = SqliteHuey("bench", filename=str(folder / "peer.db"), fsync=True)
-        self.task = self.queue.task()(lambda body: None)
+        self.task = self.queue.task()(lambda _body: None)
+        require_full(self.queue.storage.conn.execute)
 
     def put(self) -> None:
         """
