@@ -2,22 +2,12 @@
 The floor of turn inputs: enqueue, claim, complete.
 """
 
+import hashlib
 import secrets
 
-from .floor import (
-    ADD_BLOB,
-    HAS_BLOBS,
-    NEXT_ADMISSION,
-    PUT_HEAD,
-    SESSION,
-    Floor,
-    _json,
-    _pack_sorted,
-    _read_json,
-    checksum,
-    hashlib,
-    verify,
-)
+from .floor import Floor
+from .floor_codec import checksum, pack_sorted, read_json, to_json, verify
+from .floor_sql import ADD_BLOB, HAS_BLOBS, NEXT_ADMISSION, PUT_HEAD, SESSION
 
 # The upper half of an input's checksum names its state: twice its code, plus
 # one for the next turn.
@@ -68,7 +58,7 @@ class InputFloor(Floor):
         """
         Enqueue one input for the next turn, unless its key is known.
         """
-        ingress, text = '{"type":"next_turn"}', _json(value).decode()
+        ingress, text = '{"type":"next_turn"}', to_json(value).decode()
         now = self._begin()
         if self._execute(FIND_BY_KEY, (SESSION, key)).fetchone():
             msg = "known key"
@@ -92,7 +82,7 @@ class InputFloor(Floor):
             CLAIM, (claim_id, token, owner_json, now, now + ttl_ms, SESSION, row[0])
         )
         self._commit()
-        return claim_id, token, row[0], _read_json(row[5])
+        return claim_id, token, row[0], read_json(row[5])
 
     def complete_input(self, claim, fence):
         """
@@ -102,7 +92,7 @@ class InputFloor(Floor):
         self._complete(COMPLETE, (SESSION, claim_id, token), input_id, fence)
 
     def _complete(self, statement, values, key, fence):
-        manifest = _pack_sorted({"schema_version": 1, "turn_state": {}})
+        manifest = pack_sorted({"schema_version": 1, "turn_state": {}})
         ref = hashlib.sha256(manifest).hexdigest()
         now = self._begin()
         head = self._read_head()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lashstore import SessionStoreFactory, Store, StoreOptions, Synchronous
 
-from .floor import SESSION, HandFile
+from .floor import HandFile
+from .floor_sql import SESSION
 from .session_cases import CommitTurn, Pair
 
 _PROBE = "SELECT head_revision FROM session_heads WHERE session_id = ?"

@@ -10,7 +10,7 @@ import psycopg
 
 from lashstore import GraphAppend, RuntimeCommit, SessionNode, Store
 
-from .floor import SESSION
+from .floor_sql import SESSION
 from .postgres import accepts_addresses, address_of, library_address, server
 from .postgres_floor import PostgresFloor
 from .runner import measure

@@ -11,7 +11,9 @@ import functools
 
 import psycopg
 
-from .floor import SESSION, Floor, decide, encode_turn, reads_of
+from .floor import Floor
+from .floor_sql import SESSION
+from .floor_turn import decide, encode_turn, reads_of
 
 _LOCK = "SELECT session_id FROM sessions WHERE session_id = %s FOR UPDATE"
 _NOW = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"

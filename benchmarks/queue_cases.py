@@ -12,7 +12,7 @@ from lashstore import (
     TurnWorkPayload,
 )
 
-from .floor import SESSION
+from .floor_sql import SESSION
 from .session_cases import FENCE, OWNER, OWNER_JSON, Pair, SessionCase
 
 _CLAIM_TTL_MS = 60_000

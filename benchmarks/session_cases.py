@@ -20,7 +20,7 @@ from lashstore import (
     TokenUsage,
 )
 
-from .floor import SESSION
+from .floor_sql import SESSION
 from .input_floor import InputFloor
 from .workload import change_state, large_state, message, turn
 
