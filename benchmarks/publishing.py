@@ -25,6 +25,7 @@ Both print a table and write JSON, Markdown and a plot into `benchmarks/results`
 What a floor does, and what it keeps of the library's promises, stands at the top of `benchmarks/floor.py`, `benchmarks/deployment_floor.py` and in each case's docstring.
 A floor stores a changed state whole, compressed.
 How a peer was made as durable as lashstore stands in the notes under its table.
+A run on a machine that does other work shows in its load and in the spread: ratios at `FULL` then come near to 1, since both sides wait for the same disk, and `NORMAL` tells more about the library.
 """
 
 
