@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint typing bench crash-replay campaign clean
+.PHONY: demo test lint typing bench bench-peers bench-page crash-replay campaign clean
 
 demo: $(READY)
 	$(BIN)/lashstore demo
@@ -21,6 +21,14 @@ typing: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# Makes each peer's virtual environment under benchmarks/.venvs.
+bench-peers: $(READY)
+	$(BIN)/python -m benchmarks --peers
+
+# Writes docs/benchmarks.md from the last runs of both.
+bench-page: $(READY)
+	$(BIN)/python -m benchmarks --publish
+
 # All ten shared transcripts, each killed at 20 random moments.
 crash-replay: $(READY)
 	$(BIN)/python -m pytest -n 2 -m campaign tests/crash
@@ -35,4 +43,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache
