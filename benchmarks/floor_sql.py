@@ -68,7 +68,7 @@ HAS_BLOBS = (
 )
 ADD_BLOB = (
     "INSERT OR IGNORE INTO session_blobs (session_id, blob_ref, kind, compression,"
-    " raw_bytes, base_ref, content) VALUES (?, ?, ?, ?, ?, NULL, ?)"
+    " raw_bytes, base_ref, chain_depth, content) VALUES (?, ?, ?, ?, ?, NULL, 0, ?)"
 )
 FIND_BLOB = (
     "SELECT compression, raw_bytes, content FROM session_blobs"

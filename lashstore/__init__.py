@@ -292,6 +292,9 @@ if TYPE_CHECKING:
         BlobProfile as BlobProfile,
     )
     from .model.options import (
+        CheckpointRetention as CheckpointRetention,
+    )
+    from .model.options import (
         DurabilityTier as DurabilityTier,
     )
     from .model.options import (
@@ -798,6 +801,7 @@ _HOMES = {
     ),
     "model.options": (
         "BlobProfile",
+        "CheckpointRetention",
         "DurabilityTier",
         "GcPolicy",
         "LeaseTimings",

@@ -239,14 +239,36 @@ session_blobs = _table(
     _integer("raw_bytes"),
     # The blob this one is stored as a difference to; NULL: stored whole.
     _text("base_ref", null=True),
+    # How many others must be read to read this one. No content: a wrong one
+    # can only end a chain early or late.
+    _integer("chain_depth"),
     sa.Column("content", sa.LargeBinary, nullable=False),
     _one_of("kind", ArtifactKind),
     _one_of("compression", ("none", "zstd")),
-    _counters("raw_bytes"),
-    # remove_unreachable: is this blob some other's base?
+    _counters("raw_bytes", "chain_depth"),
+    sa.CheckConstraint(
+        "(base_ref IS NULL) = (chain_depth = 0)", name="chain_depth_of_base"
+    ),
+    # remove_free, list_page: is this blob some other's base?
     _partial(
         "ix_session_blobs_bases", "session_id", "base_ref", where="base_ref IS NOT NULL"
     ),
+)
+
+# One row per blob that a commit's checkpoint named. A blob without a row was
+# put by itself, and goes with a garbage collection only. No content: damage
+# can only keep what an earlier checkpoint had, or let it go.
+session_checkpoint_blobs = _table(
+    "session_checkpoint_blobs",
+    _text("session_id", key=True),
+    _text("blob_ref", key=True),
+    # The revision of the last commit that named it. 0: no kept checkpoint
+    # does, and it goes with the last blob that has it as its base.
+    _integer("last_revision"),
+    _integer("named_at_ms"),
+    _counters("last_revision", "named_at_ms"),
+    # list_oldest, remove_until: what a commit lets go of.
+    sa.Index("ix_session_checkpoint_blobs_revision", "session_id", "last_revision"),
 )
 
 # Names given to blobs; each is a root of garbage collection.
@@ -258,7 +280,7 @@ session_artifacts = _table(
     _text("blob_ref"),
     _integer("checksum"),
     _one_of("namespace", ("module", "artifact", "process_execution_env")),
-    # remove_unreachable: blobs that a name keeps.
+    # remove_free, list_page: blobs that a name keeps.
     sa.Index("ix_session_artifacts_blob_ref", "session_id", "blob_ref"),
 )
 
@@ -510,6 +532,7 @@ SESSION_TABLES: tuple[sa.Table, ...] = (
     session_heads,
     session_nodes,
     session_blobs,
+    session_checkpoint_blobs,
     session_artifacts,
     session_usage,
     session_usage_totals,

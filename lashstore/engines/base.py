@@ -77,6 +77,13 @@ class Database(Protocol):
         """
         ...
 
+    def shrink(self) -> None:
+        """
+        Give space that nothing needs any more back to the file system, where
+        the database does not do it by itself.
+        """
+        ...
+
     def close(self) -> None:
         """
         Close every connection; may be called twice.

@@ -343,6 +343,11 @@ class ServerDatabase:
             self._server, self._options, parent=self, identity=identity
         )
 
+    def shrink(self) -> None:
+        """
+        Do nothing: the server's autovacuum gives space back.
+        """
+
     def close(self) -> None:
         """
         Let go of the server; may be called twice. What is under way goes on.

@@ -64,6 +64,10 @@ _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
 _HELD = 2
 
+# What one step of giving space back moves at most: 2 MiB, some milliseconds.
+_SHRINK_PAGES = 512
+_INCREMENTAL = 2
+
 # One dialect and one statement cache for all engines: a statement is compiled
 # once per process, not once per session, and 200 open sessions stay small.
 sa.dialects.registry.register("sqlite.lashstore", Dialect.__module__, Dialect.__name__)
@@ -91,6 +95,26 @@ def _commit(connection: sa.Connection, driver: Any) -> None:
         connection.commit()
     else:
         driver.commit()
+
+
+def _free_pages(driver: Any) -> int:
+    (mode,) = driver.execute("PRAGMA auto_vacuum").fetchone()
+    (free,) = driver.execute("PRAGMA freelist_count").fetchone()
+    return int(free) if mode == _INCREMENTAL else 0
+
+
+def _is_mostly_free(driver: Any) -> bool:
+    # Pages that commits free are what the next ones need: worth giving back
+    # only where they are more than a session in use turns over.
+    (pages,) = driver.execute("PRAGMA page_count").fetchone()
+    return _free_pages(driver) > max(_SHRINK_PAGES, int(pages) // 2)
+
+
+def _free_some(driver: Any) -> None:
+    # One by one: sqlite3 of Python takes the first step of this pragma only,
+    # which frees a page, however many are asked for.
+    for _ in range(min(_SHRINK_PAGES, _free_pages(driver))):
+        driver.execute("PRAGMA incremental_vacuum(1)")
 
 
 class SqliteDatabase:
@@ -356,6 +380,23 @@ class SqliteDatabase:
             if not is_busy(error):
                 _log.warning("checkpoint of %s failed: %s", self.path, error)
 
+    def shrink(self) -> None:
+        """
+        Give the free pages of the file back, in steps that let others write
+        between them. Files made before there were such steps keep them.
+        """
+        if self.path is None:
+            return
+        with self.write_transaction() as connection:
+            driver = _driver(connection)
+            # A free page that comes in meanwhile waits for the next call.
+            steps = -(-_free_pages(driver) // _SHRINK_PAGES)
+        for _ in range(steps):
+            with self.write_transaction() as connection:
+                _free_some(_driver(connection))
+        if steps:
+            self.checkpoint()
+
     def _checkpoint_locked(self) -> None:
         guard, mover = self._reader.raw_connection(), self._reader.raw_connection()
         lock, work = guard.cursor(), mover.cursor()
@@ -363,6 +404,10 @@ class SqliteDatabase:
             # Another writer at work will checkpoint itself: do not wait.
             lock.execute("PRAGMA busy_timeout = 0")
             lock.execute("BEGIN IMMEDIATE")
+            if _is_mostly_free(lock):
+                _free_some(lock)
+                lock.execute("COMMIT")
+                lock.execute("BEGIN IMMEDIATE")
             work.execute("PRAGMA wal_checkpoint(PASSIVE)")
             work.fetchall()
         finally:

@@ -2,7 +2,7 @@
 A session: its head, its metadata and what reading it returns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lashstore import codec
 
@@ -45,10 +45,17 @@ class SessionHeadMeta(Record, frozen=True, kw_only=True):
         """
         Return the execution-state refs inside the agent frames.
         """
-        for frame in self.agent_frames:
-            ref = frame.get("execution_state_ref") if isinstance(frame, dict) else None
-            if isinstance(ref, str):
-                yield ref
+        return frame_state_refs(self.agent_frames)
+
+
+def frame_state_refs(agent_frames: Iterable[Json]) -> Iterator[BlobRef]:
+    """
+    Return the execution-state refs inside agent frames.
+    """
+    for frame in agent_frames:
+        ref = frame.get("execution_state_ref") if isinstance(frame, dict) else None
+        if isinstance(ref, str):
+            yield ref
 
 
 class PersistedSession(Record, frozen=True, kw_only=True):

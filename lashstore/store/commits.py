@@ -3,7 +3,7 @@ Commits of a session, and reading it.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lashstore.errors import (
     AttachmentNotFoundError,
@@ -50,21 +50,23 @@ from lashstore.model.session import (
     SessionMeta,
     SessionPickerInfo,
     check_meta,
+    frame_state_refs,
 )
 from lashstore.model.usage import TokenLedgerEntry, check_usage
-from lashstore.repos.blobs import StoredBlob
 from lashstore.repos.graph import NodeLookup
 from lashstore.repos.heads import StoredHead
 
 from .blobs import BlobStore
 from .copying import read_copy, write_copy
-from .garbage import collect_unreachable
+from .garbage import GarbageCollection
+from .retention import let_go_of_checkpoints
+from .storing import ReadyBlobs
 from .transaction import SessionTransaction
 
 _log = logging.getLogger(__name__)
 
 
-class CommitStore(BlobStore):
+class CommitStore(BlobStore, GarbageCollection):
     """
     The part of `Store` that turns land in and are read from.
     """
@@ -206,10 +208,14 @@ class CommitStore(BlobStore):
                 every write.
         """
         prepared = prepare_commit(commit, bound_session_id=self.session_id)
-        blobs = commit.checkpoint.encoded.blobs
-        ready = self._compressed(blobs)
-        result = self._write(lambda tx: self._apply(tx, prepared, ready))
-        self._recent_refs = frozenset(blob.ref for blob in blobs)
+        encoded = commit.checkpoint.encoded
+
+        def land(ready: ReadyBlobs) -> RuntimeCommitResult:
+            result = self._write(lambda tx: self._apply(tx, prepared, ready))
+            self._remember(encoded, ready)
+            return result
+
+        result = self._with_blobs(encoded.blobs, land, follow_head=True)
         self._collect_when_due(result.head_revision)
         return result
 
@@ -217,7 +223,7 @@ class CommitStore(BlobStore):
         self,
         tx: SessionTransaction,
         prepared: PreparedCommit,
-        ready: Mapping[BlobRef, StoredBlob],
+        ready: ReadyBlobs,
     ) -> RuntimeCommitResult:
         commit, stamp = prepared.commit, prepared.commit.turn_commit
         # Everything is asked before the first answer is looked at, and again
@@ -238,14 +244,14 @@ class CommitStore(BlobStore):
         check_admission(commit, lease, head_revision=revision, now_ms=tx.now_ms)
         encoded = commit.checkpoint.encoded
         require_settled = self._settle_claims(tx, commit)
-        asked_refs = self._ask_stored(tx, encoded.blobs, encoded.kept_refs)
+        asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
         book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)
         asked_nodes = tx.graph.ask_for_commit(
             self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
         )
         require_stamped = stamp_attachments(tx, commit.committed_attachment_ids)
         require_settled()
-        self._add_blobs(tx, encoded.blobs, ready, encoded.kept_refs, asked_refs())
+        self._add_blobs(tx, encoded.blobs, ready, encoded.kept_refs, asked_depths())
         book_usage()
         plan = self._write_graph(tx, prepared, head, asked_nodes())
         tx.heads.put(
@@ -263,6 +269,7 @@ class CommitStore(BlobStore):
                 first_user_node_id=self._first_user_node_id(tx, head, plan),
             )
         )
+        self._name_blobs(tx, commit, revision + 1)
         if ended := ended_turn_ids(commit):
             tx.turn_inputs.defer_turns(self.session_id, ended)
         require_stamped()
@@ -275,6 +282,21 @@ class CommitStore(BlobStore):
             tx.turn_commits.add(self.session_id, stamp, result, now_ms=tx.now_ms)
         self._release(tx, lease, commit.release_session_execution_lease)
         return result
+
+    def _name_blobs(
+        self, tx: SessionTransaction, commit: RuntimeCommit, revision: int
+    ) -> None:
+        encoded = commit.checkpoint.encoded
+        named = dict.fromkeys((encoded.checkpoint_ref, *encoded.manifest.part_refs()))
+        tx.checkpoint_blobs.name(
+            self.session_id, named, revision=revision, now_ms=tx.now_ms
+        )
+        let_go_of_checkpoints(
+            tx,
+            self._options.checkpoint_retention,
+            head_revision=revision,
+            frame_refs=frozenset(frame_state_refs(commit.agent_frames)),
+        )
 
     def _settle_claims(
         self, tx: SessionTransaction, commit: RuntimeCommit
@@ -389,7 +411,7 @@ class CommitStore(BlobStore):
         if not every or head_revision % every:
             return
         try:
-            self._write(collect_unreachable)
+            self._collect()
         except LashStoreError:
             # The turn has landed; its caller must not take it for lost.
             _log.exception("automatic garbage collection failed")

@@ -167,8 +167,14 @@ class FileBackend(Backend):
         store again.
         """
         store.close()
-        self.damage_file(self.path_of(store.session_id), old, new)
+        self.damage_behind(store.session_id, old, new)
         return self.open_store(store.session_id)
+
+    def damage_behind(self, session_id: str, old: str, new: str) -> None:
+        """
+        Put *new* for *old* in every stored cell that has it.
+        """
+        self.damage_file(self.path_of(session_id), old, new)
 
     def damage_file(self, path: Path, old: str, new: str) -> None:
         """
@@ -272,8 +278,15 @@ class PostgresBackend(Backend):
         Put *new* for *old* in every stored cell that has it, and open the
         store again.
         """
-        assert len(old.encode()) == len(new.encode())
         store.close()
+        self.damage_behind(store.session_id, old, new)
+        return self.open_store(store.session_id)
+
+    def damage_behind(self, _session_id: str, old: str, new: str) -> None:
+        """
+        Put *new* for *old* in every stored cell that has it.
+        """
+        assert len(old.encode()) == len(new.encode())
         changed = 0
         with self._server.connect() as conn:
             for table, column, kind in self._columns(conn):
@@ -291,7 +304,6 @@ class PostgresBackend(Backend):
                         (new.encode(), old.encode(), old.encode()),
                     ).rowcount
         assert changed > 0, f"no stored cell has {old!r}"
-        return self.open_store(store.session_id)
 
     def drop_rows(self, store: Store, key: str) -> Store:
         """

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from lashstore import (
+    CheckpointRetention,
     LeaseAcquired,
     LeaseOwnerIdentity,
     LocalProcessLiveness,
@@ -125,6 +126,8 @@ class StoreMachine(RuleBasedStateMachine):
     """
 
     durable = True
+    # A machine whose model knows of no retention keeps all.
+    retention = CheckpointRetention(max_count=None)
 
     def __init__(self):
         super().__init__()
@@ -140,7 +143,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def open_store(self):
         options = StoreOptions(
-            synchronous=Synchronous.NORMAL, wal_limit_bytes=64 * 1024
+            synchronous=Synchronous.NORMAL,
+            wal_limit_bytes=64 * 1024,
+            checkpoint_retention=self.retention,
         )
         if self.folder is None:
             return Store.memory(SESSION, clock=self.clock, options=options)
