@@ -123,6 +123,9 @@ _settings = sa.select(
             ("enable_hashjoin", sa.literal_column("'off'")),
             ("enable_mergejoin", sa.literal_column("'off'")),
             ("jit", sa.literal_column("'off'")),
+            # A plan kept from when a table was tiny would go on looking
+            # through all rows of a session for one of them.
+            ("plan_cache_mode", sa.literal_column("'force_custom_plan'")),
         )
     )
 )

@@ -165,9 +165,7 @@ def test_a_real_serialization_failure_is_run_again(clean, open_store):
         if len(runs) == 1:
             # In such a transaction the server has no choice but to fail.
             rows.execute_once(sa.text("COMMIT"), {})
-            rows.execute_once(
-                sa.text("BEGIN ISOLATION LEVEL REPEATABLE READ"), {}
-            )
+            rows.execute_once(sa.text("BEGIN ISOLATION LEVEL REPEATABLE READ"), {})
             assert tx.sessions.find("one") is not None
             with clean.connect() as outside:
                 outside.execute("UPDATE sessions SET admission_seq = 7")
