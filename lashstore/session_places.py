@@ -13,7 +13,7 @@ from .clock import Clock, SystemClock
 from .codec import sha256_hex
 from .connections import is_absent
 from .database_cache import CachedSource, DatabaseCache
-from .engines import Database, Source, open_database, open_server
+from .engines import Database, Source, open_database, open_server, shown_url
 from .engines.sqlite import open_database as open_file
 from .errors import InvalidArgumentError, LashStoreError
 from .failures import DatabaseGoneError
@@ -261,7 +261,7 @@ class ServerSessions:
         Raises:
             InvalidArgumentError: A server's sessions have no files.
         """
-        msg = f"the sessions of {self._url.render_as_string()} have no files"
+        msg = f"the sessions of {shown_url(self._url)} have no files"
         raise InvalidArgumentError(msg)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from lashstore.model.options import StoreOptions
 from lashstore.model.record import require_text
 
 from . import sqlite
-from .base import Database, Source
+from .base import Database, Source, shown_url
 from .sqlite import open_memory, open_readonly
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "open_readonly",
     "open_server",
     "parse_target",
+    "shown_url",
 ]
 
 Target: TypeAlias = Path | sa.URL
@@ -59,7 +60,7 @@ def file_target(target: str | Path) -> Path:
     """
     parsed = parse_target(target)
     if isinstance(parsed, sa.URL):
-        msg = f"{parsed} is no path: this works on SQLite files only"
+        msg = f"{shown_url(parsed)} is no path: this works on SQLite files only"
         raise InvalidArgumentError(msg)
     return parsed
 

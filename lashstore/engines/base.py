@@ -107,3 +107,15 @@ class Source(Protocol):
         Let go of the database for good.
         """
         ...
+
+
+_SHOWN_OPTIONS = ("host", "port", "schema")
+
+
+def shown_url(url: sa.URL) -> str:
+    """
+    Return an address for a message: without its password, which may stand
+    among its options too.
+    """
+    shown = {name: url.query[name] for name in _SHOWN_OPTIONS if name in url.query}
+    return url.set(query=shown).render_as_string()

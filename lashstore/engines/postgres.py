@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.pool import QueuePool
 
@@ -45,6 +46,7 @@ from lashstore.model.session import SessionIdentity
 from lashstore.repos._run import PIPELINE, THROUGH_CORE, Answer, Runner, asks_core
 from lashstore.repos.sessions import SessionRepository
 
+from .base import shown_url
 from .schema import create_tables, find_version, has_tables, require_version
 
 T = TypeVar("T")
@@ -68,8 +70,33 @@ _STATEMENT_TIMEOUT_MS = 30_000
 _POOL_SIZE = 16
 _CONNECT_TIMEOUT_S = 10
 
+_MAX_TIMEOUT_MS = 2**31 - 1
+# A server that vanished without a word is noticed within about a minute.
+_CONNECT_ARGUMENTS = {
+    "connect_timeout": _CONNECT_TIMEOUT_S,
+    "application_name": "lashstore",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+_MAX_NAME_BYTES = 63
+
 _UNDONE = frozenset({"40001", "40P01"})
-_BUSY = frozenset({"55P03", "57014", "53300", "25P03", "57P05", "25006"})
+_BUSY = frozenset({"55P03", "57014", "53300", "25P03", "25006"})
+# A prepared statement that this connection had, or had not: a proxy gave us
+# another server connection.
+_MISPREPARED = frozenset({"26000", "42P05"})
+# What a server says when it refuses a connection for good. libpq tells no
+# SQLSTATE of it; in another language than English, it counts as unreachable.
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied",
+    "is not permitted to log in",
+)
 _LONG_KEY = "54000"
 
 _now = sa.select(
@@ -83,6 +110,9 @@ _now = sa.select(
 )
 # Without fresh statistics the planner may read a whole table where an index
 # gives a row; all our statements look rows up (contract D25).
+_ROLLED_BACK = (
+    "the server rolled the transaction back, since a statement in it had failed"
+)
 _settings = sa.select(
     *(
         sa.func.set_config(name, value, sa.true())
@@ -93,6 +123,9 @@ _settings = sa.select(
             ("enable_hashjoin", sa.literal_column("'off'")),
             ("enable_mergejoin", sa.literal_column("'off'")),
             ("jit", sa.literal_column("'off'")),
+            # A plan kept from when a table was tiny would go on looking
+            # through all rows of a session for one of them.
+            ("plan_cache_mode", sa.literal_column("'force_custom_plan'")),
         )
     )
 )
@@ -110,6 +143,11 @@ class ServerDialect(PGDialect_psycopg):
         # Compiled by repositories' runner; see lashstore.repos._run.
         self.statements: dict[Any, Any] = {}
         self.schema: str | None = None
+        # When a connection was last found dead: the others may be, too.
+        self.lost_at = 0.0
+        # Whether statements were seen to reach other server connections than
+        # those they were prepared on.
+        self.has_proxy = False
 
     def do_ping(self, dbapi_connection: Any) -> bool:
         """
@@ -117,7 +155,8 @@ class ServerDialect(PGDialect_psycopg):
         ago is taken for alive: if it is not, its transaction is begun anew.
         """
         used_at = getattr(dbapi_connection, "used_at", 0.0)
-        if time.monotonic() - used_at < _IDLE_PING_S:
+        is_fresh = time.monotonic() - used_at < _IDLE_PING_S
+        if is_fresh and used_at > self.lost_at:
             return not dbapi_connection.closed
         alive: bool = super().do_ping(dbapi_connection)  # type: ignore[no-untyped-call]
         return alive
@@ -134,8 +173,9 @@ class Server:
     """
 
     def __init__(self, url: sa.URL) -> None:
-        # Without the password: it goes into error messages.
-        self.name = url.render_as_string()
+        # It goes into error messages.
+        self.name = shown_url(url)
+        self.is_closed = False
         self.engine = sa.create_engine(
             url.set(drivername="postgresql+lashstore").difference_update_query(
                 _OWN_OPTIONS
@@ -147,11 +187,17 @@ class Server:
             pool_pre_ping=True,
             pool_use_lifo=True,
             connect_args={
-                "connect_timeout": _CONNECT_TIMEOUT_S,
+                # What the address says itself comes first.
+                **{
+                    name: value
+                    for name, value in _CONNECT_ARGUMENTS.items()
+                    if name not in url.query
+                },
+                # Whatever the role's or the environment's default is.
+                "client_encoding": "utf8",
                 # Behind a proxy a prepared statement may be another server
                 # connection's; see `_inspect`.
                 "prepare_threshold": None,
-                "application_name": "lashstore",
             },
         )
         schema = url.query.get("schema")
@@ -168,7 +214,14 @@ class Server:
         """
         Close every idle connection; one in use is closed when it is done.
         """
+        self.is_closed = True
         self.engine.dispose()
+
+    def forget_connections(self) -> None:
+        """
+        Leave every connection to the process this one was forked from.
+        """
+        self.engine.dispose(close=False)
 
 
 def _pool_size(url: sa.URL) -> int:
@@ -180,24 +233,36 @@ def _pool_size(url: sa.URL) -> int:
 
 
 def _inspect(driver: Any, _record: Any) -> None:
-    # A proxy makes up the process id it tells its clients.
-    with driver.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        (pid,) = cursor.fetchone()
-    driver.rollback()
+    try:
+        _require_utf8(driver)
+        # A proxy makes up the process id it tells its clients.
+        with driver.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+        driver.rollback()
+    except BaseException:
+        driver.close()
+        raise
     driver.is_direct = pid == driver.info.backend_pid
-    if driver.is_direct:
-        driver.prepare_threshold = _PREPARE_AFTER
 
 
-_servers: dict[tuple[int, str], Server] = {}
+def _require_utf8(driver: Any) -> None:
+    encoding = driver.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        msg = (
+            f"the database's encoding is {encoding}, which cannot hold every "
+            "text: make one with ENCODING 'UTF8'"
+        )
+        raise BackendError(msg)
+
+
+_servers: dict[str, Server] = {}
 _users: dict[Server, int] = {}
 _servers_lock = threading.Lock()
 
 
 def _acquire(url: sa.URL) -> Server:
-    # By process: a forked one must not write to its parent's sockets.
-    key = (os.getpid(), url.render_as_string(hide_password=False))
+    key = url.render_as_string(hide_password=False)
     with _servers_lock:
         server = _servers.get(key)
         if server is None:
@@ -215,6 +280,17 @@ def _release(server: Server) -> None:
         for key in [key for key, known in _servers.items() if known is server]:
             del _servers[key]
     server.close()
+
+
+def _forked() -> None:
+    # A child that wrote to its parent's sockets would answer for it.
+    global _servers_lock  # noqa: PLW0603, another thread may have held it
+    _servers_lock = threading.Lock()
+    for server in _users:
+        server.forget_connections()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def parse_url(target: str) -> sa.URL:
@@ -235,7 +311,22 @@ def parse_url(target: str) -> sa.URL:
             "postgresql+psycopg://user@host/database"
         )
         raise InvalidArgumentError(msg)
+    _check_schema(url.query.get("schema", "public"))
     return url
+
+
+def _check_schema(name: str | tuple[str, ...]) -> None:
+    # A longer name would be cut by the server, and a pg_ one refused.
+    if (
+        not isinstance(name, str)
+        or not 1 <= len(name.encode()) <= _MAX_NAME_BYTES
+        or name.startswith("pg_")
+    ):
+        msg = (
+            f"schema must be one name of at most {_MAX_NAME_BYTES} bytes that "
+            f"does not begin with 'pg_', not {name!r}"
+        )
+        raise InvalidArgumentError(msg)
 
 
 class _Transaction:
@@ -475,11 +566,31 @@ class ServerDatabase:
         finally:
             self._thread.transaction = outer
 
-    def _connected(self, *, through_core: bool) -> sa.Connection:
+    @contextmanager
+    def _connected(self, *, through_core: bool) -> Iterator[sa.Connection]:
+        dialect: Any = self._server.engine.dialect
+        pool = self._server.engine.pool
         connection = self._server.engine.connect()
-        if through_core:
-            connection = connection.execution_options(**{THROUGH_CORE: True})
-        return connection
+        try:
+            driver: Any = connection.connection.driver_connection
+            may_prepare = driver.is_direct and not dialect.has_proxy
+            driver.prepare_threshold = _PREPARE_AFTER if may_prepare else None
+            if through_core:
+                connection = connection.execution_options(**{THROUGH_CORE: True})
+            yield connection
+        except BaseException as error:
+            if is_lost(driver_error(error)):
+                dialect.lost_at = time.monotonic()
+                connection.invalidate()
+            elif not isinstance(error, Exception):
+                # Interrupted, wherever that was: who knows what it waits for.
+                connection.invalidate()
+            raise
+        finally:
+            connection.close()
+            if self._server.is_closed:
+                # It went back to a pool that nobody looks after any more.
+                pool.dispose()
 
     def _guard(self, rows: Runner, *, is_write: bool) -> Callable[[], None]:
         identity = self._identity
@@ -508,6 +619,8 @@ class ServerDatabase:
             rows = Runner(connection)
             rows.execute(_settings, self._timeouts())
             yield rows
+            if driver.info.transaction_status == TransactionStatus.INERROR:
+                raise BackendError(_ROLLED_BACK)
             progress.is_committing = is_write
             connection.commit()
         else:
@@ -521,36 +634,37 @@ class ServerDatabase:
                 progress.is_committing = is_write
                 committed = driver.execute("COMMIT")
             if committed.statusmessage != "COMMIT":
-                msg = "the server rolled the transaction back"
-                raise BackendError(msg)
+                raise BackendError(_ROLLED_BACK)
         driver.used_at = time.monotonic()
 
     def _timeouts(self) -> dict[str, Any]:
+        # 0 would be no bound at all.
+        busy_ms = max(1, self._options.busy_timeout_ms)
         return {
-            "lock_timeout": str(self._options.busy_timeout_ms),
+            "lock_timeout": str(min(busy_ms, _MAX_TIMEOUT_MS)),
             "statement_timeout": str(
-                _STATEMENT_TIMEOUT_MS + self._options.busy_timeout_ms
+                min(_STATEMENT_TIMEOUT_MS + busy_ms, _MAX_TIMEOUT_MS)
             ),
         }
 
     def _translated(self, error: Exception, progress: "_Progress") -> Exception:
-        if self.is_closed:
-            return StoreClosedError()
         cause: Any = driver_error(error)
         state = getattr(cause, "sqlstate", None)
-        if is_lost(cause):
-            if progress.is_committing:
-                msg = (
-                    f"{self._server.name}: the connection was lost while the "
-                    "transaction was committed, which it may be or not: look "
-                    "before you repeat what is not idempotent"
-                )
-                return BackendError(msg)
-            msg = f"{self._server.name} cannot be reached: try again ({cause})"
-            return _UndoneError(StoreBusyError(msg), attempts=2)
-        if state in _UNDONE:
-            msg = f"{self._server.name}: others were always first: try again ({cause})"
-            return _UndoneError(StoreBusyError(msg))
+        if is_lost(cause) and progress.is_committing:
+            msg = (
+                f"{self._server.name}: the connection was lost while the "
+                "transaction was committed, which it may be or not: look "
+                "before you repeat what is not idempotent"
+            )
+            return BackendError(msg)
+        if self.is_closed:
+            return StoreClosedError()
+        if is_refused(cause):
+            return BackendError(f"{self._server.name} refuses us: {cause}")
+        if undone := self._undone(cause):
+            return undone
+        if isinstance(cause, psycopg.errors.PipelineAborted):
+            return BackendError(f"{self._server.name}: {_ROLLED_BACK}")
         if state in _BUSY or isinstance(error, sa.exc.TimeoutError):
             msg = f"{self._server.name} is busy: try again ({cause})"
             return StoreBusyError(msg)
@@ -558,6 +672,21 @@ class ServerDatabase:
             msg = f"an id, key or name is too long for PostgreSQL: {cause}"
             return InvalidArgumentError(msg)
         return BackendError(f"{self._server.name} failed: {cause}")
+
+    def _undone(self, cause: Any) -> "_UndoneError | None":
+        name, state = self._server.name, getattr(cause, "sqlstate", None)
+        if is_lost(cause):
+            msg = f"{name} cannot be reached: try again ({cause})"
+            return _UndoneError(StoreBusyError(msg), attempts=2)
+        if state in _MISPREPARED:
+            dialect: Any = self._server.engine.dialect
+            dialect.has_proxy = True
+            msg = f"{name} mixes up its connections: try again ({cause})"
+            return _UndoneError(StoreBusyError(msg))
+        if state in _UNDONE:
+            msg = f"{name}: others were always first: try again ({cause})"
+            return _UndoneError(StoreBusyError(msg))
+        return None
 
 
 class _Progress:
@@ -595,8 +724,19 @@ def is_lost(error: Any) -> bool:
     """
     state: str | None = getattr(error, "sqlstate", None)
     if state is None:
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return state.startswith(("08", "57P0")) and state != "57P05"
+        return isinstance(
+            error, psycopg.OperationalError | psycopg.InterfaceError
+        ) and not isinstance(error, psycopg.errors.PipelineAborted)
+    return state.startswith(("08", "57P0"))
+
+
+def is_refused(error: BaseException) -> bool:
+    """
+    Tell whether the server will not have us, however often we ask.
+    """
+    return isinstance(error, psycopg.OperationalError) and any(
+        refusal in str(error) for refusal in _REFUSALS
+    )
 
 
 def open_server(url: sa.URL, component: str, options: StoreOptions) -> ServerDatabase:

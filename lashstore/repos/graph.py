@@ -120,7 +120,9 @@ _tombstone = (
     .where(
         _c.session_id == BIND("the_session_id"),
         any_of(_c.node_id, "node_ids"),
-        _is_live,
+        # Not `_is_live`: without statistics PostgreSQL then takes the index
+        # of live parents, and looks through the whole session.
+        _c.is_tombstoned != sa.literal_column("1"),
     )
     .values(is_tombstoned=sa.literal_column("1"), checksum=_flip_checksum)
     .returning(_c.is_user_message)
