@@ -45,6 +45,7 @@ from lashstore.model.session import SessionIdentity
 from lashstore.repos._run import PIPELINE, THROUGH_CORE, Answer, Runner, asks_core
 from lashstore.repos.sessions import SessionRepository
 
+from .notifications import KEEPALIVES, Notifications
 from .schema import create_tables, find_version, has_tables, require_version
 
 T = TypeVar("T")
@@ -163,11 +164,27 @@ class Server:
         dialect: Any = self.engine.dialect
         dialect.schema = self.schema
         sa.event.listen(self.engine, "connect", _inspect)
+        self.notifications = Notifications(self._connect_listening, self.schema)
+
+    def _connect_listening(self) -> psycopg.Connection:
+        dialect: Any = self.engine.dialect
+        given, named = dialect.create_connect_args(self.engine.url)
+        options: dict[str, Any] = {
+            "application_name": "lashstore",
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            **KEEPALIVES,
+            # What the URL says goes first.
+            **named,
+        }
+        return psycopg.connect(
+            *given, **options, autocommit=True, prepare_threshold=None
+        )
 
     def close(self) -> None:
         """
         Close every idle connection; one in use is closed when it is done.
         """
+        self.notifications.close()
         self.engine.dispose()
 
 
@@ -276,6 +293,12 @@ class ServerClock:
         """
         return self._database.now_ms()
 
+    def ask(self) -> None:
+        """
+        Ask in the caller's transaction, without waiting for the answer.
+        """
+        self._database.ask_time()
+
 
 class ServerDatabase:
     """
@@ -314,6 +337,13 @@ class ServerDatabase:
         The pool it uses.
         """
         return self._server
+
+    @property
+    def notifications(self) -> Notifications:
+        """
+        What other hosts tell on this server.
+        """
+        return self._server.notifications
 
     @property
     def clock(self) -> Clock:
@@ -369,6 +399,15 @@ class ServerDatabase:
             now_ms: int = transaction.now_ms()
             return now_ms
         return self.read(lambda connection: _Transaction(Runner(connection)).now_ms())
+
+    def ask_time(self) -> None:
+        """
+        Ask for the server's time in this thread's transaction, if it is in
+        one: what it decides by from now on.
+        """
+        transaction = getattr(self._thread, "transaction", None)
+        if transaction is not None:
+            transaction.ask_time()
 
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """

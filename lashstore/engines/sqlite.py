@@ -130,6 +130,7 @@ class SqliteDatabase:
     # A file has one session only, and the write lock is the whole file's.
     is_shared = False
     clock: Clock = SystemClock()
+    notifications = None
 
     @property
     def is_memory(self) -> bool:
