@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import sqlalchemy as sa
 
 from .clock import Clock
-from .engines import Database, open_database, open_memory, parse_target
+from .engines import Database, Notifications, open_database, open_memory, parse_target
 from .errors import BackendError, StoreClosedError
 from .failures import DatabaseGoneError
 from .model.options import DurabilityTier, StoreOptions
@@ -54,6 +54,13 @@ class ComponentDatabase:
         The clock of a store that was given none.
         """
         return self._database.clock
+
+    @property
+    def notifications(self) -> Notifications | None:
+        """
+        How it tells of what others write; None: nobody tells.
+        """
+        return self._database.notifications
 
     def require_open(self) -> None:
         """

@@ -58,23 +58,27 @@ class EffectHost(DeploymentStore):
         clock: Clock | None = None,
     ) -> Self:
         """
-        Open a journal's file, or make it; other components' tables in it
+        Open a journal's database, or make it; other components' tables in it
         stay as they are.
 
         Args:
             target: Path of a SQLite file; absent or empty, it is made with
-                mode 0600, and missing folders with 0700.
+                mode 0600, and missing folders with 0700. It may hold other
+                components as well, such as a session. Or the address of a
+                PostgreSQL database, `postgresql+psycopg://…`, with
+                `?schema=NAME` for where in it; an empty one gets the tables.
 
-            clock: None: the host's. It decides what is due and expired;
-                waiting takes real time.
+            clock: None: the host's on a file, the server's on a server. It
+                decides what is due and expired; waiting takes real time.
 
         Raises:
             NotALashStoreError: The file is something else; it was left as
                 it is.
             SchemaVersionError: Its effect tables are of another version.
-            InvalidArgumentError: It is no path.
-            StoreBusyError: The file was locked too long; retry.
-            BackendError: The file cannot be opened.
+            InvalidArgumentError: It is neither path nor address.
+            StoreBusyError: It was locked too long, or the server cannot be
+                reached; retry.
+            BackendError: It cannot be opened.
         """
         database = ComponentDatabase.open(target, EFFECT_COMPONENT, options.store)
         return cls(database, options, clock)

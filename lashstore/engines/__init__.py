@@ -12,7 +12,7 @@ from lashstore.model.options import StoreOptions
 from lashstore.model.record import require_text
 
 from . import sqlite
-from .base import Database, Source, shown_url
+from .base import Database, Notifications, Source, shown_url
 from .sqlite import open_memory, open_readonly
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Database",
+    "Notifications",
     "Source",
     "Target",
     "file_target",

@@ -14,6 +14,28 @@ from lashstore.model.session import SessionIdentity
 T = TypeVar("T")
 
 
+class Notifications(Protocol):
+    """
+    Messages of other hosts about what they wrote.
+    """
+
+    @property
+    def is_heard(self) -> bool:
+        """
+        Whether messages arrive now.
+        """
+        ...
+
+    def subscribed(
+        self, topic: str, wake: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """
+        Call *wake*, on another thread, at every message on *topic*, and
+        whenever one may have been missed.
+        """
+        ...
+
+
 class Database(Protocol):
     """
     One open database: transactions in, typed errors out.
@@ -37,6 +59,20 @@ class Database(Protocol):
     def clock(self) -> Clock:
         """
         The clock of a store that was given none.
+        """
+        ...
+
+    @property
+    def notifications(self) -> Notifications | None:
+        """
+        How it tells of what others write; None: nobody tells.
+        """
+        ...
+
+    def clock_of(self, clock: Clock | None) -> Clock:
+        """
+        Return the clock of a store: *clock*, which inside a transaction is
+        read once its lock is held; None: the database's own.
         """
         ...
 

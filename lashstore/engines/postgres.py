@@ -47,6 +47,7 @@ from lashstore.repos._run import PIPELINE, THROUGH_CORE, Answer, Runner, asks_co
 from lashstore.repos.sessions import SessionRepository
 
 from .base import shown_url
+from .notifications import KEEPALIVES, Notifications
 from .schema import create_tables, find_version, has_tables, require_version
 
 T = TypeVar("T")
@@ -108,11 +109,11 @@ _now = sa.select(
         sa.BigInteger,
     )
 )
-# Without fresh statistics the planner may read a whole table where an index
-# gives a row; all our statements look rows up (contract D25).
 _ROLLED_BACK = (
     "the server rolled the transaction back, since a statement in it had failed"
 )
+# Without fresh statistics the planner may read a whole table where an index
+# gives a row; all our statements look rows up (contract D25).
 _settings = sa.select(
     *(
         sa.func.set_config(name, value, sa.true())
@@ -209,12 +210,28 @@ class Server:
         dialect: Any = self.engine.dialect
         dialect.schema = self.schema
         sa.event.listen(self.engine, "connect", _inspect)
+        self.notifications = Notifications(self._connect_listening, self.schema)
+
+    def _connect_listening(self) -> psycopg.Connection:
+        dialect: Any = self.engine.dialect
+        given, named = dialect.create_connect_args(self.engine.url)
+        options: dict[str, Any] = {
+            "application_name": "lashstore",
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            **KEEPALIVES,
+            # What the URL says goes first.
+            **named,
+        }
+        return psycopg.connect(
+            *given, **options, autocommit=True, prepare_threshold=None
+        )
 
     def close(self) -> None:
         """
         Close every idle connection; one in use is closed when it is done.
         """
         self.is_closed = True
+        self.notifications.close()
         self.engine.dispose()
 
     def forget_connections(self) -> None:
@@ -334,7 +351,10 @@ class _Transaction:
     What is known of the transaction that a thread is in.
     """
 
-    def __init__(self, rows: Runner) -> None:
+    def __init__(
+        self, rows: Runner, await_lock: Callable[[], None] = lambda: None
+    ) -> None:
+        self.await_lock = await_lock
         self._rows = rows
         self._time: Answer[int] | None = None
 
@@ -366,6 +386,29 @@ class ServerClock:
         Return the server's wall-clock milliseconds since the Unix epoch.
         """
         return self._database.now_ms()
+
+    def ask(self) -> None:
+        """
+        Ask in the caller's transaction, without waiting for the answer.
+        """
+        self._database.ask_time()
+
+
+class ClockBehindLock:
+    """
+    A caller's clock, read once the caller's transaction has its lock.
+    """
+
+    def __init__(self, database: "ServerDatabase", clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def now_ms(self) -> int:
+        """
+        Return the clock's milliseconds since the Unix epoch.
+        """
+        self._database.await_lock()
+        return self._clock.now_ms()
 
 
 class ServerDatabase:
@@ -407,12 +450,33 @@ class ServerDatabase:
         return self._server
 
     @property
+    def notifications(self) -> Notifications:
+        """
+        What other hosts tell on this server.
+        """
+        return self._server.notifications
+
+    @property
     def clock(self) -> Clock:
         """
         The server's clock.
         """
         self._needs_time = self._identity is not None
         return ServerClock(self)
+
+    def clock_of(self, clock: Clock | None) -> Clock:
+        """
+        Return *clock*, read behind the lock; None: the server's.
+        """
+        return self.clock if clock is None else ClockBehindLock(self, clock)
+
+    def await_lock(self) -> None:
+        """
+        Wait for the lock of this thread's transaction, if it is in one.
+        """
+        transaction = getattr(self._thread, "transaction", None)
+        if transaction is not None:
+            transaction.await_lock()
 
     def pinned(self) -> AbstractContextManager["ServerDatabase"]:
         """
@@ -465,6 +529,15 @@ class ServerDatabase:
             now_ms: int = transaction.now_ms()
             return now_ms
         return self.read(lambda connection: _Transaction(Runner(connection)).now_ms())
+
+    def ask_time(self) -> None:
+        """
+        Ask for the server's time in this thread's transaction, if it is in
+        one: what it decides by from now on.
+        """
+        transaction = getattr(self._thread, "transaction", None)
+        if transaction is not None:
+            transaction.ask_time()
 
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """
@@ -549,7 +622,7 @@ class ServerDatabase:
                 self._in_pipeline(connection, progress, is_write=is_write) as rows,
             ):
                 guard = self._guard(rows, is_write=is_write)
-                self._thread.transaction = _Transaction(rows)
+                self._thread.transaction = _Transaction(rows, guard)
                 if is_write and self._needs_time:
                     self._thread.transaction.ask_time()
                 try:

@@ -154,6 +154,13 @@ class SqliteDatabase:
     # A file has one session only, and the write lock is the whole file's.
     is_shared = False
     clock: Clock = SystemClock()
+    notifications = None
+
+    def clock_of(self, clock: Clock | None) -> Clock:
+        """
+        Return *clock*: a transaction begins with its lock; None: the host's.
+        """
+        return clock or self.clock
 
     @property
     def is_memory(self) -> bool:

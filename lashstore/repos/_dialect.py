@@ -65,7 +65,14 @@ def any_of(column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bo
     """
     Compare *column* with the list of texts bound as *parameter*.
     """
-    return _AnyOf(column, sa.bindparam(parameter, type_=_TextList()))
+    return _AnyOf(column, texts(parameter))
+
+
+def texts(parameter: str) -> sa.BindParameter[Any]:
+    """
+    Return the list of texts bound as *parameter*.
+    """
+    return sa.bindparam(parameter, type_=_TextList())
 
 
 def upsert(
@@ -95,4 +102,16 @@ def insert_if_absent(table: sa.Table) -> sa.Insert:
     """
     return postgresql.insert(table).on_conflict_do_nothing(
         index_elements=list(table.primary_key)
+    )
+
+
+def count_up(table: sa.Table, column: str) -> Any:
+    """
+    Add the bound number to *column* of the row with the primary key that is
+    bound, or insert one that has this number.
+    """
+    insert = postgresql.insert(table)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={column: table.c[column] + insert.excluded[column]},
     )

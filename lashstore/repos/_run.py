@@ -28,6 +28,8 @@ T = TypeVar("T")
 PIPELINE = "lashstore.pipeline"
 # Execution option of a connection whose statements SQLAlchemy is to run.
 THROUGH_CORE = "lashstore_through_core"
+# Core would forget how many rows an INSERT came to.
+_COUNTING = MappingProxyType({"preserve_rowcount": True})
 
 _Values = Mapping[str, Any]
 
@@ -273,6 +275,13 @@ class Runner:
         """
         return self._connection.dialect.name != "sqlite"
 
+    @property
+    def schema(self) -> str | None:
+        """
+        Where the tables are; None: where the engine looks by itself.
+        """
+        return getattr(self._connection.dialect, "schema", None)
+
     def execute(
         self, statement: Any, values: _Values | Sequence[_Values] = MappingProxyType({})
     ) -> _Result:
@@ -281,7 +290,9 @@ class Runner:
         """
         if self._driver is None:
             # The same calls on SQLAlchemy's own result.
-            result: Any = self._connection.execute(statement, values)
+            result: Any = self._connection.execute(
+                statement, values, execution_options=_COUNTING
+            )
             return result  # type: ignore[no-any-return]
         if isinstance(values, Mapping):
             return self._compiled(statement, values).run(self._driver, values)

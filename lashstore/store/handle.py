@@ -118,7 +118,7 @@ class StoreHandle:
         self._source = source
         self._identity = identity
         self._options = options
-        self._clock = clock or database.clock
+        self._clock = database.clock_of(clock)
         # The factory's other sessions, which may share bytes outside.
         self._siblings = siblings
         # The database the identity was last checked on: a cache may have

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from lashstore import (
     BackendError,
     InvalidArgumentError,
+    ManualClock,
     QueuedWorkBatchDraft,
     SessionDeletedError,
     SessionStoreFactory,
@@ -101,6 +102,23 @@ def test_a_second_writer_waits_for_the_first(clean, open_store):
         _until_somebody_waits(clean)
 
     assert result().enqueue_seq == 2
+
+
+def test_a_clock_is_read_behind_the_lock(clean, open_store):
+    """
+    Whoever waits decides by the time when it is its turn, also by a clock
+    that was passed (contract D8).
+    """
+    clock = ManualClock(1_000)
+    first, second = open_store("one"), open_store("one", clock=clock)
+
+    with first.transaction() as tx:
+        tx.sessions.next_admission_seq("one")
+        result = _in_thread(lambda: second._write(lambda tx: tx.now_ms))
+        _until_somebody_waits(clean)
+        clock.advance(5)
+
+    assert result() == 1_005
 
 
 def _until_somebody_waits(server, count=1):
