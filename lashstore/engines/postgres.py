@@ -17,6 +17,7 @@ The rules behind this module:
   whose answer was lost is never repeated: nobody knows what became of it.
 """
 
+import functools
 import os
 import random
 import threading
@@ -673,6 +674,7 @@ class ServerDatabase:
             identity.session_id, to_write=is_write
         )
 
+        @functools.cache
         def check() -> None:
             if found() != identity.incarnation:
                 raise DatabaseGoneError(identity.session_id)
