@@ -97,7 +97,13 @@ def _decompress(content: bytes, raw_bytes: int) -> bytes:
     return plain
 
 
-def _content_from_row(row: Any) -> bytes:
+def content_from_row(row: Any) -> bytes:
+    """
+    Return what a stored blob holds.
+
+    Raises:
+        CorruptRecordError: It has another hash or size than its row says.
+    """
     content = bytes(row.content)
     try:
         if row.compression == "zstd":
@@ -133,7 +139,7 @@ class BlobRepository:
         row = self._connection.execute(
             _find, {"session_id": session_id, "blob_ref": ref}
         ).one_or_none()
-        return None if row is None else _content_from_row(row)
+        return None if row is None else content_from_row(row)
 
     def list_contents(
         self, session_id: str, refs: Sequence[BlobRef]
@@ -144,7 +150,7 @@ class BlobRepository:
         rows = self._connection.execute(
             _list, {"session_id": session_id, "refs": refs}
         ).all()
-        return {row.blob_ref: _content_from_row(row) for row in rows}
+        return {row.blob_ref: content_from_row(row) for row in rows}
 
     def list_stored_refs(
         self, session_id: str, refs: Sequence[BlobRef]
@@ -194,7 +200,7 @@ class BlobRepository:
             _list_copies, {"session_id": session_id, "refs": refs}
         ).all()
         for row in rows:
-            _content_from_row(row)
+            content_from_row(row)
         return tuple(StoredBlob(**row._asdict()) for row in rows)
 
     def remove_unreachable(self, session_id: str, refs: Sequence[BlobRef]) -> int:

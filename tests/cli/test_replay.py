@@ -182,9 +182,9 @@ def test_replay_twice_changes_nothing_on_a_server(transcript, postgres):
     assert 0 == result.exit_code
     assert "already holds all of talk.json; nothing was changed" in result.stdout
     assert before == after
-    assert {"session_nodes", "effects", "processes", "trigger_occurrences"} <= set(
+    assert {"session_nodes", "effects", "processes", "trigger_occurrences"} <= {
         name for name, rows in before.items() if rows
-    )
+    }
 
 
 def test_many_inputs_of_one_turn(root):
