@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint typing bench bench-peers bench-page crash-replay campaign clean
+.PHONY: demo test lint typing bench bench-peers bench-page crash-replay load-postgres scale-postgres campaign clean
 
 demo: $(READY)
 	$(BIN)/lashstore demo
@@ -32,6 +32,14 @@ bench-page: $(READY)
 # All ten shared transcripts, each killed at 20 random moments.
 crash-replay: $(READY)
 	$(BIN)/python -m pytest -n 2 -m campaign tests/crash
+
+# Four hosts on one PostgreSQL server for a minute, killed and restarted.
+load-postgres: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m load
+
+# Commits by the number of clients.
+scale-postgres: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m load scale
 
 # Every long run there is.
 campaign: $(READY)

@@ -675,6 +675,18 @@ if TYPE_CHECKING:
     from .processes import (
         ProcessRegistry as ProcessRegistry,
     )
+    from .session_copies import (
+        CopyOutcome as CopyOutcome,
+    )
+    from .session_copies import (
+        CopyReport as CopyReport,
+    )
+    from .session_copies import (
+        SessionCopy as SessionCopy,
+    )
+    from .session_copies import (
+        copy_sessions as copy_sessions,
+    )
     from .store import (
         SessionTransaction as SessionTransaction,
     )
@@ -952,6 +964,12 @@ _HOMES = {
     ),
     "model.wakes": ("ProcessWakeDelivery",),
     "processes": ("ProcessRegistry",),
+    "session_copies": (
+        "CopyOutcome",
+        "CopyReport",
+        "SessionCopy",
+        "copy_sessions",
+    ),
     "store": (
         "SessionTransaction",
         "Store",

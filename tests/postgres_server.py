@@ -36,6 +36,15 @@ class PostgresServer:
             self._run("SELECT pg_reload_conf()")
         self.schema = f"test_{secrets.token_hex(6)}"
 
+    def make_durable(self) -> None:
+        """
+        Let a server of our own wait for its disk, as it would in earnest.
+        """
+        if self._own is not None:
+            self._run("ALTER SYSTEM RESET fsync")
+            self._run("ALTER SYSTEM RESET synchronous_commit")
+            self._run("SELECT pg_reload_conf()")
+
     def _start(self) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -107,6 +107,19 @@ class Database(Protocol):
         """
         ...
 
+    def read_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `read`, for statements that SQLAlchemy itself runs: reflection, and
+        results that are fetched piece by piece.
+        """
+        ...
+
+    def write_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`, for statements that SQLAlchemy itself runs.
+        """
+        ...
+
     def write_transaction(self) -> AbstractContextManager[sa.Connection]:
         """
         Commit when the context ends; roll back on any exception.

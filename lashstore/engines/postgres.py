@@ -849,5 +849,7 @@ def _create(connection: sa.Connection, component: str) -> None:
     )
     schema = connection.get_execution_options().get("schema_translate_map", {})
     for name in schema.values():
-        connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+        # IF NOT EXISTS would ask for the right to make it all the same.
+        if not sa.inspect(connection).has_schema(name):
+            connection.execute(sa.schema.CreateSchema(name))
     create_tables(connection, component)

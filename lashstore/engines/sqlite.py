@@ -248,6 +248,18 @@ class SqliteDatabase:
         with self.write_transaction() as connection:
             return operation(connection)
 
+    def read_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `read`: SQLAlchemy can run statements in any transaction here.
+        """
+        return self.read(operation)
+
+    def write_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`: SQLAlchemy can run statements in any transaction here.
+        """
+        return self.write(operation)
+
     @contextmanager
     def write_transaction(self) -> Iterator[sa.Connection]:
         """
