@@ -19,12 +19,31 @@ def grow(connection):
     Give two hundred sessions a thousand rows of what is looked up, behind
     the store, and no statistics.
     """
-    for table in ("session_nodes", "session_queued_batches", "session_turn_inputs"):
+    for table in (
+        "session_nodes",
+        "session_queued_batches",
+        "session_turn_inputs",
+        "session_blobs",
+        "session_checkpoint_blobs",
+        "session_artifacts",
+    ):
         connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     many = f"generate_series(1, {SESSIONS}) s, generate_series(1, {NODES}) n"
     connection.execute(
         "INSERT INTO session_nodes SELECT 's' || s, 'n' || n, n,"
         " CASE WHEN n > 1 THEN 'n' || (n - 1) END, 0, 0, 0, '{}' FROM " + many
+    )
+    connection.execute(
+        "INSERT INTO session_blobs SELECT 's' || s, 'r' || n, 'generic_blob', 'none',"
+        " 0, CASE WHEN n % 8 > 0 THEN 'r' || (n - 1) END, n % 8, '' FROM " + many
+    )
+    connection.execute(
+        "INSERT INTO session_checkpoint_blobs"
+        " SELECT 's' || s, 'r' || n, n, 0 FROM " + many
+    )
+    connection.execute(
+        "INSERT INTO session_artifacts"
+        " SELECT 's' || s, 'artifact', 'a' || n, 'r' || n, 0 FROM " + many
     )
     connection.execute(
         "INSERT INTO session_queued_batches (session_id, batch_id, enqueue_seq,"
@@ -58,7 +77,7 @@ REASONS = {
     "sessions._find_any.0": "it asks a file whose it is; no server is asked",
     "sessions._list_first.0": "the first page of all sessions, in order",
     "sessions._list_after.0": "the next page of all sessions, in order",
-    "blobs._remove_unreachable.0": "a collection looks at every blob",
+    "checkpoint_blobs._remove_bases.0": "those that are bases only are few",
     "graph._remove_tombstoned.0": "vacuum looks at every tombstone",
 }
 
