@@ -219,6 +219,13 @@ class SessionGraphRepository:
         if row is None:
             return None
         node = _node_from_row(session_id, row)
+        if node.node_id != node_id:
+            # A damaged index leads to another row, which is sound by itself.
+            raise CorruptRecordError(
+                record_kind="graph node",
+                key=node_id,
+                reason=f"it leads to {node.node_id!r}",
+            )
         return None if row.is_tombstoned else node
 
     def list_live(self, session_id: str) -> tuple[SessionNode, ...]:
