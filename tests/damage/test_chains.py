@@ -32,9 +32,9 @@ OPTIONS = StoreOptions(
 
 def _state(number):
     return {
-        f"m{place}": hashlib.shake_256(f"{place}-{place < number}".encode())
-        .digest(2_000)
-        .hex()
+        f"m{place}": hashlib.shake_256(f"{place}-{place < number}".encode()).hexdigest(
+            2_000
+        )
         for place in range(20)
     }
 
