@@ -13,12 +13,13 @@ from lashstore.model.record import require_text
 
 from . import sqlite
 from .base import Database, Notifications, Source, shown_url
-from .sqlite import open_memory, open_readonly
+from .sqlite import STEPS_PER_CHECKPOINT, open_memory, open_readonly
 
 if TYPE_CHECKING:
     from .postgres import ServerDatabase
 
 __all__ = [
+    "STEPS_PER_CHECKPOINT",
     "Database",
     "Notifications",
     "Source",

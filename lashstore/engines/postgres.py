@@ -499,6 +499,11 @@ class ServerDatabase:
             self._server, self._options, parent=self, identity=identity
         )
 
+    def checkpoint(self) -> None:
+        """
+        Do nothing: the server has checkpoints of its own.
+        """
+
     def shrink(self) -> None:
         """
         Do nothing: the server's autovacuum gives space back.

@@ -22,7 +22,7 @@ DOCUMENTS = (
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 
-# The contract's "Words".
+# The contract's "Words", and those of how checkpoints are stored.
 NOUNS = (
     "session",
     "turn",
@@ -58,6 +58,10 @@ NOUNS = (
     "tombstone",
     "vacuum",
     "GC",
+    "base",
+    "chain",
+    "part",
+    "retention",
 )
 
 
