@@ -12,7 +12,6 @@ from lashstore import (
     EffectFailure,
     EngineInput,
     LeaseAcquired,
-    OperationScope,
     PointerSelector,
     ProcessEventAppendRequest,
     ProcessEventSemanticsSpec,
@@ -505,12 +504,14 @@ def sleep(host: Host) -> Call:
 
 @call
 def prune(host: Host) -> Call:
-    cutoff = host.clock.now_ms() - 3 * LIFE_MS
+    # Rarely what this life recorded: it is to be asked for again.
+    age_ms = 3 * LIFE_MS if host.step % 5 else 50_000
+    cutoff = host.clock.now_ms() - age_ms
     return Call("prune", lambda: host.effects.prune(cutoff))
 
 
 @call
 def delete_effects(host: Host) -> Call:
-    scope = OperationScope(operation_id=host.name)
-    host.effects.scoped(scope).step("kept", host.work(f"kept-{host.name}"))
+    scope = TurnScope(session_id="elsewhere", turn_id=host.name)
+    host.effects.scoped(scope).step("gone", host.work(f"gone-{host.name}"))
     return Call("delete_effects", lambda: host.effects.delete_session("elsewhere"))

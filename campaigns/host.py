@@ -49,6 +49,12 @@ class Call:
     # What an auditor who knows nothing of this script may conclude from it.
     facts: Callable[[Any], dict[str, Any]] = lambda _result: {}
 
+    def run_and_keep(self) -> None:
+        """
+        Run, and keep what a host keeps.
+        """
+        self.keep(self.run())
+
 
 @dataclass
 class Memory:

@@ -115,6 +115,12 @@ class Files:
                 found[name] += rows
         return {name: _ordered(rows) for name, rows in found.items()}
 
+    def rows_of(self, path: Path) -> Rows:
+        """
+        Return every row of one of the files.
+        """
+        return {name: _ordered(rows) for name, rows in _file_rows(path)}
+
     def settle(self) -> None:
         """
         Return at once: a killed process is gone.
