@@ -8,7 +8,7 @@ from typing import Any
 
 from lashstore import StoreOptions
 
-from . import tokens
+from . import deployment_calls, tokens
 from .host import Host, Memory, quick
 from .places import Files, Place, Rows, ServerPlace
 from .session_calls import CALLS
@@ -143,5 +143,7 @@ def is_server(place: Place) -> bool:
     """
     return isinstance(place, ServerPlace)
 
+
+assert deployment_calls.SCOPE  # noqa: S101, its calls are registered by importing
 
 __all__ = ["FIRST", "Files", "Memory", "Scene", "is_server"]
