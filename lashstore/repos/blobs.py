@@ -98,7 +98,11 @@ def _decompress(content: bytes, raw_bytes: int) -> bytes:
 
 
 def _content_from_row(row: Any) -> bytes:
-    content = bytes(row.content)
+    content = row.content
+    # A damaged page may hold any type, in strict tables too.
+    if not isinstance(content, bytes | memoryview):
+        raise _damaged(row.blob_ref, "its content is no bytes")
+    content = bytes(content)
     try:
         if row.compression == "zstd":
             content = _decompress(content, row.raw_bytes)
@@ -133,7 +137,12 @@ class BlobRepository:
         row = self._connection.execute(
             _find, {"session_id": session_id, "blob_ref": ref}
         ).one_or_none()
-        return None if row is None else _content_from_row(row)
+        if row is None:
+            return None
+        if row.blob_ref != ref:
+            # A damaged index leads to another row.
+            raise _damaged(ref, f"it leads to {row.blob_ref!r}")
+        return _content_from_row(row)
 
     def list_contents(
         self, session_id: str, refs: Sequence[BlobRef]

@@ -161,7 +161,10 @@ def _checksum(session_id: str, new: EncodedNode, seq: int) -> int:
 
 
 def _verify(session_id: str, row: Any) -> None:
-    stored = -1 - row.checksum if row.is_tombstoned else row.checksum
+    stored = row.checksum
+    # What is no number, in a damaged page, is no checksum either.
+    if row.is_tombstoned and isinstance(stored, int):
+        stored = -1 - stored
     verify_row(
         "graph node",
         str(row.node_id),
