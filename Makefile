@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint typing bench crash-replay campaign clean
+.PHONY: demo test lint typing bench crash-replay campaign clean \
+	crash faults power-cut damage contention mutations
 
 demo: $(READY)
 	$(BIN)/lashstore demo
@@ -28,6 +29,18 @@ crash-replay: $(READY)
 # Every long run there is.
 campaign: $(READY)
 	$(BIN)/python -m pytest -m campaign
+
+# Each campaign prints counts, its seed, its violations and its time;
+# docs/campaigns.md tells what they do, and ARGS what else they take.
+crash faults damage contention: $(READY)
+	$(BIN)/python -m campaigns $@ $(ARGS)
+
+power-cut: $(READY)
+	$(BIN)/python -m campaigns power_cut $(ARGS)
+
+# Builds with one line broken: the campaigns must notice each.
+mutations: $(READY)
+	$(BIN)/python -m campaigns broken $(ARGS)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv

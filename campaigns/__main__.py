@@ -8,7 +8,7 @@ import sys
 from .command import NAMES
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:  # noqa: PLR2004, a name is wanted
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
         sys.exit(f"python -m campaigns {'|'.join(NAMES)} [--help]")
     name = sys.argv.pop(1)
     importlib.import_module(f"campaigns.{name}").main()

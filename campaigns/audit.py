@@ -90,12 +90,16 @@ class Auditor:
         ]
 
     def _check_head(self, rows: Rows) -> list[str]:
-        heads = [r for r in _records(rows, "session_heads") if r["session_id"] == SESSION]
+        heads = [
+            r for r in _records(rows, "session_heads") if r["session_id"] == SESSION
+        ]
         revision = heads[0]["head_revision"] if heads else 0
         if not self._revision <= revision <= self._revision + 1:
             return [f"acknowledged revision {self._revision}, found {revision}"]
         stamps = [
-            r for r in _records(rows, "session_turn_commits") if r["session_id"] == SESSION
+            r
+            for r in _records(rows, "session_turn_commits")
+            if r["session_id"] == SESSION
         ]
         if len(stamps) != revision:
             return [f"revision {revision} with {len(stamps)} stamped commits"]
@@ -170,7 +174,8 @@ def check_reads(place: Place, rows: Rows) -> list[str]:
             wrong += [
                 f"blob {row['blob_ref']} is gone"
                 for row in _records(rows, "session_blobs")
-                if row["session_id"] == SESSION and store.get_blob(row["blob_ref"]) is None
+                if row["session_id"] == SESSION
+                and store.get_blob(row["blob_ref"]) is None
             ]
             list(factory.list_sessions())
     except LashStoreError as error:

@@ -108,40 +108,40 @@ MUTATIONS = (
     Mutation(
         "checksums are not looked at",
         "codec.py",
-        '    if actual != stored:',
-        '    if False:',
+        "    if actual != stored:",
+        "    if False:",
         "damage",
         ("--cases", "40"),
     ),
     Mutation(
         "the hash of a blob is not looked at",
         "repos/blobs.py",
-        '    if len(content) != row.raw_bytes or sha256_hex(content) != row.blob_ref:',
-        '    if len(content) != row.raw_bytes:',
+        "    if len(content) != row.raw_bytes or sha256_hex(content) != row.blob_ref:",
+        "    if len(content) != row.raw_bytes:",
         "damage",
         ("--cases", "100"),
     ),
     Mutation(
         "no compare-and-swap",
         "model/commit.py",
-        '    if commit.expected_head_revision not in (None, head_revision):',
-        '    if False:',
+        "    if commit.expected_head_revision not in (None, head_revision):",
+        "    if False:",
         "contention",
         (*_SQLITE, "--processes", "6", "--rounds", "4", "--race", "swap_heads"),
     ),
     Mutation(
         "a held lease is given away",
         "model/leases.py",
-        '            return LeaseBusy(holder=held)\n        if not (',
-        '            return LeaseAcquired(lease=held)\n        if not (',
+        "            return LeaseBusy(holder=held)\n        if not (",
+        "            return LeaseAcquired(lease=held)\n        if not (",
         "contention",
         (*_SQLITE, "--processes", "6", "--rounds", "4", "--race", "hold_leases"),
     ),
     Mutation(
         "writers do not lock the session's row",
         "repos/sessions.py",
-        '_lock = _find.with_for_update()',
-        '_lock = _find',
+        "_lock = _find.with_for_update()",
+        "_lock = _find",
         "contention",
         (
             *("--engine", "postgres", "--processes", "6"),
@@ -167,7 +167,7 @@ def run_one(report: Report, mutation: Mutation, folder: Path) -> None:
         return
     path.write_text(text.replace(mutation.line, mutation.instead))
     began = time.monotonic()
-    done = subprocess.run(  # noqa: S603, ourselves
+    done = subprocess.run(
         [sys.executable, "-m", "campaigns", mutation.campaign, *mutation.options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
@@ -180,7 +180,9 @@ def run_one(report: Report, mutation: Mutation, folder: Path) -> None:
     took = f"{time.monotonic() - began:.0f} s"
     if found is None and done.returncode:
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        report.note(f"{mutation.name}: {mutation.campaign} broke off: {last:.160}, {took}")
+        report.note(
+            f"{mutation.name}: {mutation.campaign} broke off: {last:.160}, {took}"
+        )
         report.counts["caught"] += 1
     elif found is not None and int(found.group(1)):
         report.note(
@@ -201,7 +203,7 @@ def run(only: str = "") -> Report:
         if only in mutation.name:
             with scratch("broken") as folder:
                 run_one(report, mutation, folder)
-            print(report.notes[-1] if report.notes else report.violations, flush=True)  # noqa: T201
+            print(report.notes[-1] if report.notes else report.violations, flush=True)
     return report.end()
 
 

@@ -38,9 +38,7 @@ def run_campaign(
     sys.exit(any(report.violations for report in reports))
 
 
-def engines(
-    options: argparse.Namespace, **defaults: int
-) -> Iterator[tuple[str, int]]:
+def engines(options: argparse.Namespace, **defaults: int) -> Iterator[tuple[str, int]]:
     """
     Yield the engines that were asked for, each with its default number.
     """

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ from .report import Report
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from contention import crowd, workers  # noqa: E402, found only now
+from contention import crowd, workers
 
 _SUBSCRIPTIONS = 3
 
@@ -197,7 +198,9 @@ class Race:
         log.touch()
         found = self.run(racers.run_effects, target, str(log), self.rounds)
         runs = Counter(log.read_text().split())
-        wrong = [f"effect {n} ran {count} times" for n, count in runs.items() if count > 1]
+        wrong = [
+            f"effect {n} ran {count} times" for n, count in runs.items() if count > 1
+        ]
         for number in range(self.rounds if found else 0):
             if len({seen[number] for seen in found}) != 1:
                 wrong.append(f"effect {number} has several outcomes")
@@ -226,7 +229,7 @@ class Race:
         name, marker = "doomed", str(self.folder / f"marker-{self.engine}")
         with SessionStoreFactory(root) as factory:
             factory.create_store(name).close()
-            context = crowd._context  # noqa: SLF001, the tests' own
+            context = crowd._context
             deleter = context.Process(target=_delete_later, args=(root, name, marker))
             deleter.start()
             self.run(workers.write_until_deleted, root, name, marker)
@@ -288,10 +291,11 @@ def _subscription(number: int) -> TriggerSubscriptionDraft:
 
 
 def _delete_later(root: str, name: str, marker: str) -> None:
-    import time
-
-    time.sleep(1.0)
     with SessionStoreFactory(root) as factory:
+        store = factory.create_store(name)
+        # Nobody writes before everybody has opened it.
+        while not store.list_queued_work():
+            time.sleep(0.01)
         factory.delete_session(name)
         factory.create_store(name).close()
     Path(marker).touch()
@@ -310,16 +314,14 @@ RACES = (
 )
 
 
-def run(
-    engine: str, processes: int, rounds: int, seed: int, only: str = ""
-) -> Report:
+def run(engine: str, processes: int, rounds: int, seed: int, only: str = "") -> Report:
     """
     Run every race with so many processes.
     """
     report = Report("contention", engine=engine, seed=seed)
     # Forked from a process that has imported everything: 32 at once.
-    crowd._context = multiprocessing.get_context("forkserver")  # noqa: SLF001
-    crowd._context.set_forkserver_preload(  # noqa: SLF001
+    crowd._context = multiprocessing.get_context("forkserver")
+    crowd._context.set_forkserver_preload(
         ["campaigns.racers", "contention.workers", "contention.crowd"]
     )
     report.counts["processes"] = processes

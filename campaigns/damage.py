@@ -39,16 +39,16 @@ from .scene import Scene
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from damage import rich, test_bytes, test_cells  # noqa: E402, found only now
+from damage import rich, test_bytes, test_cells
 
 Damage = Callable[[Random, bytearray], None]
 
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 _WAL_DAMAGES: tuple[Damage, ...] = (
-    test_bytes._flip_one,  # noqa: SLF001, the tests' own damages
-    test_bytes._flip_some,  # noqa: SLF001
-    test_bytes._truncate,  # noqa: SLF001
-    test_bytes._lose_page,  # noqa: SLF001
+    test_bytes._flip_one,
+    test_bytes._flip_some,
+    test_bytes._truncate,
+    test_bytes._lose_page,
 )
 
 
@@ -76,12 +76,10 @@ def damage_files(report: Report, folder: Path, cases: int) -> None:
                 left.unlink()
 
 
-def _judge_file(
-    report: Report, where: str, path: Path, sound: dict[str, Any]
-) -> None:
+def _judge_file(report: Report, where: str, path: Path, sound: dict[str, Any]) -> None:
     try:
         answers = rich.read_everything(path, rich.reads())
-    except Exception as error:  # noqa: BLE001, what must not be is told
+    except Exception as error:
         report.violate(f"{where}: {error!r:.200} escaped")
         return
     for name, answer in answers.items():
@@ -89,7 +87,7 @@ def _judge_file(
             report.break_down("answers", "typed errors")
         elif answer == sound[name]:
             report.break_down("answers", "original data")
-        elif test_bytes._is_less(answer, sound[name]) or _hides_rows(  # noqa: SLF001
+        elif test_bytes._is_less(answer, sound[name]) or _hides_rows(
             answer, sound[name]
         ):
             report.break_down("answers", "rows hidden whole (D24)")
@@ -129,7 +127,9 @@ def damage_wals(report: Report, folder: Path, cases: int) -> None:
     made.parent.mkdir()
     with _kept_open(made):
         rich.build(made)
-        whole = {suffix: Path(f"{made}{suffix}").read_bytes() for suffix in ("", "-wal")}
+        whole = {
+            suffix: Path(f"{made}{suffix}").read_bytes() for suffix in ("", "-wal")
+        }
     wal = whole["-wal"]
     ends = _commit_ends(wal)
     sound = [
@@ -153,7 +153,7 @@ def _judge_wal(
 ) -> None:
     try:
         answers = _answers(folder / "wal.db", *content)
-    except Exception as error:  # noqa: BLE001, what must not be is told
+    except Exception as error:
         report.violate(f"{where}: {error!r:.200} escaped")
         return
     fitting = [
@@ -215,7 +215,7 @@ def damage_cells(report: Report, folder: Path, rows: int) -> None:
     sound = rich.read_everything(copy)
     for table in test_cells.TABLES:
         if table not in test_cells.UNCHECKED_TABLES:
-            tried, failures = test_cells._try_cells(  # noqa: SLF001
+            tried, failures = test_cells._try_cells(
                 path, sound, folder, table, rows_per_column=rows
             )
             report.counts["cases"] += tried
@@ -253,14 +253,14 @@ def _judge_deployment(
 ) -> None:
     try:
         answers = _deployment_answers(path)
-    except Exception as error:  # noqa: BLE001, what must not be is told
+    except Exception as error:
         report.violate(f"{where}: {error!r:.200} escaped")
         return
     for name, answer in answers.items():
         if isinstance(answer, LashStoreError):
             continue
         if _without_targets(answer) != _without_targets(sound[name]) and (
-            not test_bytes._is_less(  # noqa: SLF001
+            not test_bytes._is_less(
                 _without_targets(answer), _without_targets(sound[name])
             )
         ):
@@ -306,7 +306,9 @@ def _deployment_answers(path: Path) -> dict[str, Any]:
 
 
 def _log_of(registry: ProcessRegistry, name: str) -> Any:
-    return None if registry.get_process(name) is None else registry.events_after(name, 0)
+    return (
+        None if registry.get_process(name) is None else registry.events_after(name, 0)
+    )
 
 
 def run(cases: int, seed: int) -> Report:
@@ -314,7 +316,7 @@ def run(cases: int, seed: int) -> Report:
     Do so many cases of each kind of damage.
     """
     report = Report("damage", engine="sqlite", seed=seed)
-    rows = 10**6 if cases >= 100 else 1  # noqa: PLR2004, the short form samples
+    rows = 10**6 if cases >= 100 else 1
     with scratch("damage", fast_folder()) as folder:
         for part, number in (
             (damage_files, cases),

@@ -378,7 +378,7 @@ def _subscriptions(host: Host) -> Any:
 @call
 def cancel_subscription(host: Host) -> Call | None:
     found = _subscriptions(host)
-    if len(found) < 3:  # noqa: PLR2004, some are to stay
+    if len(found) < 3:
         return None
     handle = found[0].handle
     return Call(
@@ -390,7 +390,7 @@ def cancel_subscription(host: Host) -> Call | None:
 @call
 def cancel_subscription_by_id(host: Host) -> Call | None:
     found = _subscriptions(host)
-    if len(found) < 3:  # noqa: PLR2004, some are to stay
+    if len(found) < 3:
         return None
     name = found[-1].subscription_id
     return Call(
@@ -401,7 +401,7 @@ def cancel_subscription_by_id(host: Host) -> Call | None:
 
 @call
 def delete_session_subscriptions(host: Host) -> Call | None:
-    if len(_subscriptions(host)) < 4:  # noqa: PLR2004, or there is never one
+    if len(_subscriptions(host)) < 4:
         return None
     return Call(
         "delete_session_subscriptions",

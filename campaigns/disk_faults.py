@@ -98,7 +98,7 @@ def _small_file_system() -> Iterator[Path | None]:
     size = f"size={_FILE_SYSTEM_BYTES}"
     command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, check=False)
         is_mounted = done.returncode == 0
     except OSError:
         is_mounted = False
@@ -106,7 +106,7 @@ def _small_file_system() -> Iterator[Path | None]:
         yield folder if is_mounted else None
     finally:
         if is_mounted:
-            subprocess.run(["umount", str(folder)], check=False)  # noqa: S603, S607
+            subprocess.run(["umount", str(folder)], check=False)
         folder.rmdir()
 
 
@@ -144,9 +144,7 @@ def _fill(ballast: Path, pages: int) -> None:
         os.posix_fallocate(file.fileno(), 0, max(_PAGE, free - pages * _PAGE))
 
 
-def _limit_files(
-    faults: Any, ends: dict[str, Any], share: float, dice: Random
-) -> None:
+def _limit_files(faults: Any, ends: dict[str, Any], share: float, dice: Random) -> None:
     from .faults import told
 
     for name, end in ends.items():
@@ -162,7 +160,5 @@ def _limit_files(
         injector.stop()
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
         faults.report.break_down("modes", "RLIMIT_FSIZE")
-        faults.judge(
-            f"{name}, RLIMIT_FSIZE", end, made, error, faults.place.rows()
-        )
+        faults.judge(f"{name}, RLIMIT_FSIZE", end, made, error, faults.place.rows())
         host.close()

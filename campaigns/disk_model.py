@@ -53,11 +53,13 @@ def _event(name: str, arguments: str, answer: int) -> Iterator[Event]:
     if name == "openat" and "O_CREAT" in arguments:
         yield Event("create", os.fsdecode(texts[0]))
     elif name == "pwrite64":
-        yield Event("write", path, texts[0][:answer], int(arguments.split(",")[-1]))
+        yield Event(
+            "write", path, texts[0][:answer], int(arguments.rsplit(",", maxsplit=1)[-1])
+        )
     elif name == "write":
         yield Event("append", path, texts[0][:answer])
     elif name == "ftruncate":
-        yield Event("truncate", path, at=int(arguments.split(",")[-1]))
+        yield Event("truncate", path, at=int(arguments.rsplit(",", maxsplit=1)[-1]))
     elif name in ("fsync", "fdatasync"):
         yield Event("sync", path)
     elif name in ("unlink", "unlinkat"):
@@ -100,11 +102,11 @@ class File:
                 if number < kept:
                     _apply(content, event)
             elif how == "some lost":
-                if dice.random() < 0.5:  # noqa: PLR2004, as likely as not
+                if dice.random() < 0.5:
                     _apply(content, event)
             else:
                 for part in _sectors(event, sector):
-                    if dice.random() < 0.5:  # noqa: PLR2004, as likely as not
+                    if dice.random() < 0.5:
                         _apply(content, part)
         return bytes(content)
 

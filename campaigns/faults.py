@@ -148,9 +148,7 @@ class Faults:
         self.judge(where, ends, made, error, rows)
         host.close()
 
-    def judge(
-        self, where: str, ends: Ends, made: Call, error: str, rows: Rows
-    ) -> None:
+    def judge(self, where: str, ends: Ends, made: Call, error: str, rows: Rows) -> None:
         """
         Check what a failed call left, and that repeating it ends well.
         """
@@ -189,7 +187,7 @@ class Faults:
 
     def _check_finished(self, where: str, name: str, again: str) -> None:
         # A claim whose outcome was not recorded stays until it expires.
-        is_held = again == "TimeoutError" and name in ("execute_effect",)
+        is_held = again == "TimeoutError" and name == "execute_effect"
         if again and not is_held:
             self.report.violate(f"{where}: again gives {again!r}")
         else:
@@ -206,7 +204,7 @@ def told(made: Call) -> str:
         return type(error).__name__
     except TimeoutError as error:
         return type(error).__name__
-    except Exception as error:  # noqa: BLE001, what must not be is told
+    except Exception as error:
         return f"untyped {error!r}"
     return ""
 

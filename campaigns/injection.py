@@ -114,7 +114,7 @@ def install_sqlite() -> None:
     """
     Put the injector between lashstore and sqlite3.
     """
-    plain_execute = openfiles._Cursor.execute  # noqa: SLF001
+    plain_execute = openfiles._Cursor.execute
 
     class Cursor(sqlite3.Cursor):
         def execute(self, text: str, *values: Any) -> Any:
@@ -132,7 +132,7 @@ def install_sqlite() -> None:
     shim = types.SimpleNamespace(**vars(sqlite3))
     shim.Cursor = Cursor
     _run.sqlite3 = shim  # type: ignore[attr-defined]
-    openfiles._Cursor.execute = execute  # type: ignore[method-assign]  # noqa: SLF001
+    openfiles._Cursor.execute = execute  # type: ignore[method-assign]
     openfiles.LockingConnection.commit = commit  # type: ignore[method-assign]
 
 
@@ -151,8 +151,7 @@ def install_postgres(admin: Any) -> None:
         raising = cursor.connection.cursor()
         plain(
             raising,
-            "DO $$ BEGIN RAISE EXCEPTION 'injected' "
-            f"USING ERRCODE = '{state}'; END $$",
+            f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END $$",
         )
 
     def execute(self: Any, query: Any, *values: Any, **options: Any) -> Any:
@@ -189,7 +188,7 @@ def _lose_answer(connection: Any) -> None:
     while pgconn.flush():
         pass
     with socket.socket(fileno=os.dup(pgconn.socket)) as line:
-        line.setblocking(True)  # noqa: FBT003, its name for it
+        line.setblocking(True)
         line.settimeout(5)
         answer = b""
         while _READY not in answer:

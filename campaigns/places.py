@@ -68,7 +68,7 @@ def fast_folder() -> Path | None:
     Return a folder in memory, where a kill costs no wait for a disk; None if
     there is none. What a SIGKILL leaves does not depend on the disk.
     """
-    shared = Path("/dev/shm")  # noqa: S108, folders in it are made by mkdtemp
+    shared = Path("/dev/shm")
     return shared if os.access(shared, os.W_OK) else None
 
 
@@ -188,7 +188,7 @@ def _file_rows(path: Path) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
 
 def _select_all(table: Any, schema: str = "") -> str:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    return f'SELECT {columns} FROM {schema}"{table.name}"'  # noqa: S608, our own names
+    return f'SELECT {columns} FROM {schema}"{table.name}"'
 
 
 class ServerPlace:
@@ -276,12 +276,12 @@ class ServerPlace:
             names = ", ".join(f'"{name}"' for name in content)
             connection.execute(f"TRUNCATE {names}")
             # Tables are listed with those they refer to before them.
-            for name in TABLES:
+            for name, table in TABLES.items():
                 if rows := content.get(name):
                     places = ", ".join(["%s"] * len(rows[0]))
-                    columns = ", ".join(f'"{c.name}"' for c in TABLES[name].columns)
+                    columns = ", ".join(f'"{c.name}"' for c in table.columns)
                     connection.cursor().executemany(
-                        f'INSERT INTO "{name}" ({columns}) VALUES ({places})',  # noqa: S608
+                        f'INSERT INTO "{name}" ({columns}) VALUES ({places})',
                         rows,
                     )
 

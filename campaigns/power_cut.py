@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def record(folder: Path, seed: int, steps: int, synchronous: str) -> list[Event]
         *("--host", str(folder), "--steps", str(steps), "--seed", str(seed)),
         *("--synchronous", synchronous),
     ]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])  # noqa: S603
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
     return list(read_trace(trace))
 
 
@@ -128,6 +129,19 @@ def check(
     """
     Open what a cut left, and find each file's state in its history.
     """
+    try:
+        return _differences(folder, history, acknowledged, is_full, options)
+    except sqlite3.Error as error:
+        return [f"it cannot be read: {error!r}"]
+
+
+def _differences(
+    folder: Path,
+    history: History,
+    acknowledged: int,
+    is_full: bool,
+    options: StoreOptions,
+) -> list[str]:
     # Looked at in a copy: opening may make what it misses.
     place = Files(folder).copied_to(folder.parent / "copy")
     wrong = [*_open_all(folder, options), *place.complaints()]
@@ -183,9 +197,13 @@ def run(cuts: int, seed: int, steps: int, synchronous: str) -> Report:
         report.counts["events recorded"] = len(events)
         points = sorted(dice.randrange(len(events)) for _ in range(cuts))
         for point, how, wrong in _cuts(
-            folder, events, points, dice, lambda f, n: check(
+            folder,
+            events,
+            points,
+            dice,
+            lambda f, n: check(
                 f, history, n, is_full=synchronous == "full", options=options
-            )
+            ),
         ):
             report.counts["cuts"] += 1
             report.break_down("losses", how)
@@ -224,9 +242,7 @@ def main() -> None:
 
     def start(options: Any) -> list[Report]:
         if options.host:
-            live(
-                Path(options.host), options.seed, options.steps, options.synchronous
-            )
+            live(Path(options.host), options.seed, options.steps, options.synchronous)
         with contextlib.suppress(BrokenPipeError):
             return [
                 run(options.cuts, options.seed, options.steps, each)

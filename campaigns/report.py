@@ -52,7 +52,7 @@ class Report:
         Stop the clock and print.
         """
         self.seconds = time.monotonic() - self._began
-        print(self.text(), flush=True)  # noqa: T201
+        print(self.text(), flush=True)
         return self
 
     def text(self) -> str:

@@ -144,6 +144,6 @@ def is_server(place: Place) -> bool:
     return isinstance(place, ServerPlace)
 
 
-assert deployment_calls.SCOPE  # noqa: S101, its calls are registered by importing
+assert deployment_calls.SCOPE
 
 __all__ = ["FIRST", "Files", "Memory", "Scene", "is_server"]

@@ -564,7 +564,7 @@ def cancel_pending_turn_input(host: Host) -> Call | None:
 @call
 def cancel_pending_turn_inputs(host: Host) -> Call | None:
     found = host.store.list_pending_turn_inputs()
-    if len(found) < 2:  # noqa: PLR2004, what the plural means
+    if len(found) < 2:
         return None
     targets = [InputIdTarget(input_id=each.input_id) for each in found[:2]]
     return Call(

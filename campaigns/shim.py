@@ -27,14 +27,14 @@ def restart_with_shim() -> None:
     if os.environ.get(_MARK) or compiler is None:
         return
     library = Path(tempfile.mkdtemp(prefix="lashstore-shim-")) / "shim.so"
-    subprocess.run(  # noqa: S603, our own source
+    subprocess.run(
         [compiler, "-shared", "-fPIC", "-O1", "-o", library, _SOURCE, "-ldl"],
         check=True,
     )
     preload = f"{library} {os.environ.get('LD_PRELOAD', '')}".strip()
     environment = {**os.environ, "LD_PRELOAD": preload, _MARK: str(library)}
     arguments = [sys.executable, "-m", "campaigns", "faults", *sys.argv[1:]]
-    os.execve(sys.executable, arguments, environment)  # noqa: S606
+    os.execve(sys.executable, arguments, environment)
 
 
 def library() -> ctypes.CDLL | None:

@@ -150,9 +150,7 @@ class FileSessions:
         database, identity = self._identify(path, lambda d: bind(d, session_id))
         return SessionPlace(path, self._source(path), database, identity)
 
-    def _identify(
-        self, path: Path, ask: Callable[[Database], T]
-    ) -> tuple[Database, T]:
+    def _identify(self, path: Path, ask: Callable[[Database], T]) -> tuple[Database, T]:
         # A database that is open here may be one that another process deleted,
         # and the path another one's by now.
         for _ in range(_STALE_ATTEMPTS):
