@@ -101,7 +101,7 @@ class World:
         theirs.close()
         told = []
         with contextlib.suppress(EOFError):
-            while not is_early and len(told) < 2:  # noqa: PLR2004, begun and opened
+            while not is_early and len(told) < 2:
                 told.append(ours.recv())
         time.sleep(delay_s)
         pid = host.pid

@@ -17,7 +17,7 @@ from lashstore import LashStoreError, StoreOptions
 
 from . import disk_faults, tokens
 from .command import engines, run_campaign
-from .host import Call, Host
+from .host import TTL_MS, Call, Host
 from .injection import (
     POSTGRES_MODES,
     SQLITE_MODES,
@@ -83,7 +83,7 @@ class Faults:
         Return a host over a fresh scene, and the call it is about to make.
         """
         self.scene.restore()
-        host = self.scene.host()
+        self.host = host = self.scene.host()
         for number, first in enumerate(FIRST.get(name, ())):
             try:
                 self.scene.make(host, first, _FIRST_STEP + number).run_and_keep()
@@ -154,6 +154,9 @@ class Faults:
         """
         counts, name = self.report.counts, made.name
         counts["faults"] += 1
+        if rows in ends.between and rows not in (ends.before, ends.after):
+            # A claim that nobody knows he has ends with its lease.
+            self.host.clock.advance(2 * TTL_MS)
         injector.listen("again")
         again = told(made)
         injector.stop()
