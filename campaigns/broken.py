@@ -130,6 +130,16 @@ MUTATIONS = (
         (*_SQLITE, "--processes", "6", "--rounds", "4", "--race", "swap_heads"),
     ),
     Mutation(
+        "a commit's fence is not looked at",
+        "model/commit.py",
+        "    if fence is None or not is_valid_fence(\n"
+        "        lease, fence, session_id=commit.session_id, now_ms=now_ms\n"
+        "    ):",
+        "    if fence is None:",
+        "contention",
+        (*_SQLITE, "--processes", "6", "--rounds", "4", "--race", "hold_leases"),
+    ),
+    Mutation(
         "a held lease is given away",
         "model/leases.py",
         "            return LeaseBusy(holder=held)\n        if not (",

@@ -3,6 +3,7 @@ What the processes of the contention campaign do: each function runs in every
 one of them, and returns what it saw, with the times between which it saw it.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from lashstore import (
     QueuedWorkBatchDraft,
     QueuedWorkBoundary,
     RuntimeCommit,
+    SessionExecutionLeaseExpiredError,
     SessionNode,
     Store,
     StoreBusyError,
@@ -91,8 +93,21 @@ def hold_leases(index: int, barrier: Any, target: str, rounds: int) -> Seen:
             )
             ended = _now()
             store.release_session_execution_lease(lease.completion())
+            _require_refusal(store, lease.fence(), f"stale{index}-{len(seen)}")
             seen.append((begun, ended, lease.fencing_token, result.head_revision))
     return seen
+
+
+def _require_refusal(store: Store, fence: Any, name: str) -> None:
+    commit = RuntimeCommit(
+        session_id=SESSION,
+        session_execution_lease=fence,
+        graph=GraphAppend(nodes=(SessionNode(node_id=name),)),
+    )
+    with contextlib.suppress(SessionExecutionLeaseExpiredError):
+        store.commit_runtime_state(commit)
+        msg = f"the lease with fence {fence.fencing_token} has ended, and commits"
+        raise AssertionError(msg)
 
 
 def _commit(fence: Any, revision: int, head: Any, name: str) -> RuntimeCommit:
