@@ -2,10 +2,11 @@
 Where a factory's sessions are: a folder of files, or a server.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 
@@ -27,6 +28,9 @@ from .tables import SESSION_COMPONENT
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{16}\.db")
 _PAGE = 500
+_STALE_ATTEMPTS = 1
+
+T = TypeVar("T")
 
 # Called with where a session is that cannot be read, and why; None: raise.
 OnError = Callable[[Path, LashStoreError], None] | None
@@ -143,9 +147,21 @@ class FileSessions:
             return None
 
     def _place(self, path: Path, session_id: str) -> SessionPlace:
+        database, identity = self._identify(path, lambda d: bind(d, session_id))
+        return SessionPlace(path, self._source(path), database, identity)
+
+    def _identify(self, path: Path, ask: Callable[[Database], T]) -> tuple[Database, T]:
+        # A database that is open here may be one that another process deleted,
+        # and the path another one's by now.
+        for _ in range(_STALE_ATTEMPTS):
+            with contextlib.suppress(DatabaseGoneError):
+                return self._ask(path, ask)
+            self._cache.forget(path)
+        return self._ask(path, ask)
+
+    def _ask(self, path: Path, ask: Callable[[Database], T]) -> tuple[Database, T]:
         with self._cache.pinned(path) as database:
-            identity = bind(database, session_id)
-            return SessionPlace(path, self._source(path), database, identity)
+            return database, ask(database)
 
     def _source(self, path: Path) -> Source:
         return CachedSource(self._cache, path)
@@ -166,8 +182,7 @@ class FileSessions:
             if is_absent(path):
                 continue
             try:
-                with self._cache.pinned(path) as database:
-                    identity = find_identity(database)
+                database, identity = self._identify(path, find_identity)
             except DatabaseGoneError:
                 continue
             except LashStoreError as error:
