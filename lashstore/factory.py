@@ -51,6 +51,13 @@ def session_file_name(session_id: str) -> str:
     return f"{readable}-{sha256_hex(session_id.encode())[:16]}.db"
 
 
+def is_session_file_name(name: str) -> bool:
+    """
+    Tell whether a file name has the form of `session_file_name`.
+    """
+    return _FILE_NAME.fullmatch(name) is not None
+
+
 class SessionStoreFactory:
     """
     Maps session ids to stores under one root folder.
@@ -153,12 +160,13 @@ class SessionStoreFactory:
         self._require_open()
         require_text("session_id", session_id)
         path = self.path_for_session(session_id)
-        if is_absent(path):
-            return None
-        try:
-            return self._store(path, session_id)
-        except DatabaseGoneError:
-            return None
+        for _ in range(_ATTEMPTS):
+            if is_absent(path):
+                return None
+            # Another process may have made it anew since it was opened here.
+            with contextlib.suppress(DatabaseGoneError):
+                return self._store(path, session_id)
+        return None
 
     def delete_session(self, session_id: str) -> None:
         """
@@ -242,11 +250,29 @@ class SessionStoreFactory:
         return open_database(path, SESSION_COMPONENT, self._options, create=False)
 
     def _store(self, path: Path, session_id: str) -> Store:
-        with self._cache.pinned(path) as database:
+        with self._current(path) as database:
             return self._store_over(path, database, bind(database, session_id))
 
-    def _find_store(self, path: Path) -> Store | None:
+    @contextlib.contextmanager
+    def _current(self, path: Path) -> Iterator[Database]:
         with self._cache.pinned(path) as database:
+            try:
+                yield database
+            except DatabaseGoneError:
+                # Of a file that is another one by now: not to be met again.
+                self._cache.forget(path, database)
+                raise
+
+    def _find_store_anew(self, path: Path) -> Store | None:
+        for _ in range(_ATTEMPTS):
+            if is_absent(path):
+                return None
+            with contextlib.suppress(DatabaseGoneError):
+                return self._find_store(path)
+        return None
+
+    def _find_store(self, path: Path) -> Store | None:
+        with self._current(path) as database:
             identity = find_identity(database)
             if identity is None:
                 return None
@@ -269,12 +295,8 @@ class SessionStoreFactory:
     ) -> Iterator[tuple[Path, Store]]:
         self._require_open()
         for path in self._session_files():
-            if is_absent(path):
-                continue
             try:
-                store = self._find_store(path)
-            except DatabaseGoneError:
-                continue
+                store = self._find_store_anew(path)
             except LashStoreError as error:
                 if on_error is None:
                     raise

@@ -19,6 +19,7 @@ from lashstore import (
     SessionBindingMismatchError,
     SessionDeletedError,
     SessionMeta,
+    SessionStoreFactory,
     Store,
     StoreClosedError,
 )
@@ -662,3 +663,23 @@ def test_session_is_deleted_under_a_lease(factory):
         old.commit_runtime_state(make_commit(lease))
     with pytest.raises(SessionDeletedError):
         old.renew_session_execution_lease(lease.fence(), 1000)
+
+
+def test_a_session_made_anew_by_another_factory_is_found(tmp_path):
+    """
+    A factory that had the deleted file open gets the new one, by every way.
+    """
+    with SessionStoreFactory(tmp_path) as one, SessionStoreFactory(tmp_path) as other:
+        for find in (
+            lambda: one.open_existing_store("a"),
+            lambda: one.create_store("a"),
+            lambda: next(iter(one.list_sessions())),
+        ):
+            stale = one.create_store("a")
+            other.delete_session("a")
+            other.create_store("a", model="new")
+
+            assert find() is not None
+            assert one.open_existing_store("a").load_session_meta().model == "new"
+            with pytest.raises(SessionDeletedError):
+                stale.tombstone_nodes(["n"])
