@@ -15,7 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .connections import READING, connect_writing, has_wal, is_absent, read_name
+from .connections import (
+    READING,
+    connect_reading,
+    connect_writing,
+    has_wal,
+    is_absent,
+    read_name,
+)
 from .errors import NotALashStoreError, StoreBusyError
 from .failures import DatabaseGoneError, driver_error, is_busy, translate
 from .model.options import StoreOptions
@@ -184,3 +191,21 @@ def _is_ours_or_empty(path: Path) -> bool:
     except sqlite3.Error:
         return False
     return bool(found == APPLICATION_ID or (found == 0 and objects == 0))
+
+
+def has_rollback_journal(path: Path) -> bool:
+    """
+    Tell whether the database at *path* is in rollback mode, not in WAL mode.
+    """
+    with bypassing_locks(path) as is_allowed:
+        if is_allowed:
+            with path.open("rb") as file:
+                header = file.read(_HEADER_BYTES)
+            # https://www.sqlite.org/fileformat2.html, the write version.
+            return header[18:19] == b"\x01"
+    connection = connect_reading(path)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    finally:
+        connection.close()
+    return bool(mode != "wal")
