@@ -96,3 +96,35 @@ def insert_if_absent(table: sa.Table) -> sa.Insert:
     return sqlite.insert(table).on_conflict_do_nothing(
         index_elements=list(table.primary_key)
     )
+
+
+class _ByCodePoint(FunctionElement[Any]):
+    """
+    A text column as an ORDER BY compares it the same way on every engine.
+
+    SQLite compares bytes of UTF-8, which is by code point; PostgreSQL follows
+    the language of the database unless told not to.
+    """
+
+    type = sa.Text()
+    name = "by_code_point"
+    inherit_cache = True
+
+
+@compiles(_ByCodePoint)
+def _plain_order(element: Any, compiler: Any, **kw: Any) -> str:
+    (column,) = element.clauses
+    return str(compiler.process(column, **kw))
+
+
+@compiles(_ByCodePoint, "postgresql")
+def _postgresql_order(element: Any, compiler: Any, **kw: Any) -> str:
+    (column,) = element.clauses
+    return f'{compiler.process(column, **kw)} COLLATE "C"'
+
+
+def by_code_point(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """
+    Order by a text column by code point.
+    """
+    return _ByCodePoint(column)

@@ -29,8 +29,9 @@ from lashstore.tables import (
     trigger_subscriptions,
 )
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Runner
+from ._scan import full_scan
 
 _KIND = "trigger subscription"
 _s = trigger_subscriptions.c
@@ -65,6 +66,15 @@ _count_up = (
     .returning(trigger_counters.c.last_number)
 )
 _start_counter = sa.insert(trigger_counters)
+_raise_counter = (
+    sa.update(trigger_counters)
+    .where(
+        trigger_counters.c.name == BIND("of_name"),
+        trigger_counters.c.last_number < BIND("at_least"),
+    )
+    .values(last_number=BIND("at_least"))
+)
+_start_counter_at = insert_if_absent(trigger_counters)
 
 _add_subscription = sa.insert(trigger_subscriptions)
 _find_subscription = _subscriptions.where(_s.subscription_id == BIND("subscription_id"))
@@ -169,6 +179,18 @@ def _subscription_from_row(row: Any) -> TriggerSubscriptionRecord:
     )
 
 
+SUBSCRIPTION_SCAN = full_scan(
+    trigger_subscriptions,
+    (*(_s[name] for name in _SUBSCRIPTION), _s.checksum),
+    _subscription_from_row,
+)
+COUNTER_SCAN = full_scan(
+    trigger_counters,
+    (trigger_counters.c.name, trigger_counters.c.last_number),
+    lambda row: row.last_number,
+)
+
+
 def _wake_columns(wake_target: SessionScope | None) -> dict[str, Any]:
     return {
         "wake_session_id": None if wake_target is None else wake_target.session_id,
@@ -222,6 +244,17 @@ class SubscriptionRepository:
             _start_counter, {"name": "subscription", "last_number": 1}
         )
         return 1
+
+    def raise_number(self, at_least: int) -> None:
+        """
+        Let the numbers to come be larger than *at_least*.
+        """
+        self._connection.execute(
+            _start_counter_at, {"name": "subscription", "last_number": at_least}
+        )
+        self._connection.execute(
+            _raise_counter, {"of_name": "subscription", "at_least": at_least}
+        )
 
     def add_subscription(
         self, prepared: PreparedSubscription, *, number: int, now_ms: int

@@ -18,6 +18,7 @@ from lashstore.tables import session_artifacts, session_blobs
 
 from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Runner
+from ._scan import session_scan
 
 _c = session_blobs.c
 _is_session = _c.session_id == BIND("session_id")
@@ -113,6 +114,13 @@ def _content_from_row(row: Any) -> bytes:
 
 def _damaged(ref: BlobRef, reason: str) -> CorruptRecordError:
     return CorruptRecordError(record_kind="blob", key=str(ref), reason=reason)
+
+
+SCAN = session_scan(
+    session_blobs,
+    (*_content, _c.kind, _c.base_ref),
+    lambda _session_id, row: _content_from_row(row),
+)
 
 
 class BlobRepository:

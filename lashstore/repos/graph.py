@@ -15,6 +15,7 @@ from lashstore.tables import session_nodes, sessions
 
 from ._dialect import BIND, any_of
 from ._run import Runner
+from ._scan import session_scan
 
 _c = session_nodes.c
 _is_session = _c.session_id == BIND("session_id")
@@ -182,6 +183,9 @@ def _node_from_row(session_id: str, row: Any) -> SessionNode:
         SessionNode, row.node_json, "graph node", row.node_id
     )
     return node
+
+
+SCAN = session_scan(session_nodes, _content, _node_from_row)
 
 
 class SessionGraphRepository:

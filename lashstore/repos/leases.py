@@ -2,6 +2,8 @@
 Execution lease rows: who runs a session.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
@@ -14,6 +16,7 @@ from lashstore.tables import session_execution_leases
 
 from ._dialect import BIND, upsert
 from ._run import Runner
+from ._scan import session_scan
 
 _c = session_execution_leases.c
 _CONTENT = (
@@ -23,10 +26,39 @@ _CONTENT = (
     "claimed_at_ms",
     "expires_at_ms",
 )
-_find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
-    _c.session_id == BIND("session_id")
-)
+_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
+_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_execution_leases, (*_CONTENT, "checksum"))
+
+
+def _lease_from_row(session_id: str, row: Any) -> LeaseRow:
+    verify_row(
+        "execution lease",
+        session_id,
+        row.checksum,
+        "session_execution_leases",
+        session_id,
+        *row[: len(_CONTENT)],
+    )
+    if row.lease_token is None:
+        return LeaseRow(fencing_token=row.fencing_token)
+    owner: LeaseOwnerIdentity = decode_stored(
+        LeaseOwnerIdentity, row.owner_json, "execution lease", session_id
+    )
+    return LeaseRow(
+        fencing_token=row.fencing_token,
+        lease=SessionExecutionLease(
+            session_id=session_id,
+            owner=owner,
+            lease_token=row.lease_token,
+            fencing_token=row.fencing_token,
+            claimed_at_ms=row.claimed_at_ms,
+            expires_at_ms=row.expires_at_ms,
+        ),
+    )
+
+
+SCAN = session_scan(session_execution_leases, _columns, _lease_from_row)
 
 
 class ExecutionLeaseRepository:
@@ -42,32 +74,7 @@ class ExecutionLeaseRepository:
         Return the session's lease row; None if it was never leased.
         """
         row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
-        if row is None:
-            return None
-        verify_row(
-            "execution lease",
-            session_id,
-            row.checksum,
-            "session_execution_leases",
-            session_id,
-            *row[: len(_CONTENT)],
-        )
-        if row.lease_token is None:
-            return LeaseRow(fencing_token=row.fencing_token)
-        owner: LeaseOwnerIdentity = decode_stored(
-            LeaseOwnerIdentity, row.owner_json, "execution lease", session_id
-        )
-        return LeaseRow(
-            fencing_token=row.fencing_token,
-            lease=SessionExecutionLease(
-                session_id=session_id,
-                owner=owner,
-                lease_token=row.lease_token,
-                fencing_token=row.fencing_token,
-                claimed_at_ms=row.claimed_at_ms,
-                expires_at_ms=row.expires_at_ms,
-            ),
-        )
+        return None if row is None else _lease_from_row(session_id, row)
 
     def put(self, session_id: str, row: LeaseRow) -> None:
         """
