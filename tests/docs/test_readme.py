@@ -23,6 +23,10 @@ DOCUMENTS = (
 
 # The contract's "Words".
 NOUNS = (
+    "archive",
+    "backup",
+    "finding",
+    "snapshot",
     "session",
     "turn",
     "commit",
