@@ -301,6 +301,9 @@ if TYPE_CHECKING:
         BlobProfile as BlobProfile,
     )
     from .model.options import (
+        CheckpointRetention as CheckpointRetention,
+    )
+    from .model.options import (
         DurabilityTier as DurabilityTier,
     )
     from .model.options import (
@@ -684,6 +687,18 @@ if TYPE_CHECKING:
     from .processes import (
         ProcessRegistry as ProcessRegistry,
     )
+    from .session_copies import (
+        CopyOutcome as CopyOutcome,
+    )
+    from .session_copies import (
+        CopyReport as CopyReport,
+    )
+    from .session_copies import (
+        SessionCopy as SessionCopy,
+    )
+    from .session_copies import (
+        copy_sessions as copy_sessions,
+    )
     from .store import (
         SessionTransaction as SessionTransaction,
     )
@@ -879,6 +894,7 @@ _HOMES = {
     ),
     "model.options": (
         "BlobProfile",
+        "CheckpointRetention",
         "DurabilityTier",
         "GcPolicy",
         "LeaseTimings",
@@ -1030,6 +1046,12 @@ _HOMES = {
     ),
     "model.wakes": ("ProcessWakeDelivery",),
     "processes": ("ProcessRegistry",),
+    "session_copies": (
+        "CopyOutcome",
+        "CopyReport",
+        "SessionCopy",
+        "copy_sessions",
+    ),
     "store": (
         "SessionTransaction",
         "Store",

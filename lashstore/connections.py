@@ -163,9 +163,15 @@ def _switch_to_wal(path: Path, options: StoreOptions) -> None:
     try:
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":
+            _enter_auto_vacuum(connection)
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
     finally:
         connection.close()
+
+
+def _enter_auto_vacuum(connection: sqlite3.Connection) -> None:
+    # Heard only while the file is empty: before anything else.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
 
 
 def _switch_from_wal(path: Path, options: StoreOptions) -> None:
@@ -182,6 +188,7 @@ def _switch_from_wal(path: Path, options: StoreOptions) -> None:
         "locking_mode = EXCLUSIVE",
     )
     try:
+        _enter_auto_vacuum(connection)
         connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
     finally:
         connection.close()

@@ -4,7 +4,7 @@ Which file system a path is on, and whether SQLite's WAL is safe there.
 Every process that uses a WAL shares memory with the others through the
 `-shm` file, which works on one host and on file systems of its own kernel
 only (https://www.sqlite.org/wal.html, section 1). Which those are is decided
-in ADR 19.
+in ADR 21.
 """
 
 import os

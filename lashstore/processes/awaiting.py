@@ -2,7 +2,8 @@
 Waiting for a process to end or to tell something.
 
 Time passes for real here. What this registry object writes wakes its waiters
-at once; what others write they see by looking again, ever less often.
+at once, and so does what others write where the database tells; else they
+see it by looking again, ever less often.
 """
 
 import math
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 0.25
+# A message can be lost, with its connection for one.
+_LONGEST_PAUSE_HEARING_S = 2.0
 
 
 class AwaitingStore(RegistryHandle):
@@ -116,7 +119,12 @@ class AwaitingStore(RegistryHandle):
                 if changed.wait(min(pause, remaining)):
                     pause = _FIRST_PAUSE_S
                 else:
-                    pause = min(2 * pause, _LONGEST_PAUSE_S)
+                    pause = min(2 * pause, self._longest_pause_s())
+
+    def _longest_pause_s(self) -> float:
+        if self._changes.hears_others:
+            return _LONGEST_PAUSE_HEARING_S
+        return _LONGEST_PAUSE_S
 
 
 def _require_timeout(timeout_s: object) -> float:

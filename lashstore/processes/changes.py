@@ -4,7 +4,17 @@ Who waits for which process, inside this registry object.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from lashstore.engines import Notifications
+from lashstore.repos.notifications import topic_of
+
+
+def topic_of_process(process_id: str) -> str:
+    """
+    Return what hosts tell each other of a process.
+    """
+    return topic_of("process", process_id)
 
 
 class ChangeHub:
@@ -12,12 +22,21 @@ class ChangeHub:
     Wakes the threads that wait for a process to change.
 
     It says only that something may have changed: a waiter looks again. What
-    other registry objects and other OS processes write, it does not hear of.
+    other registry objects and other OS processes write it hears of where the
+    database tells.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notifications: Notifications | None = None) -> None:
+        self._notifications = notifications
         self._lock = threading.Lock()
         self._waiters: dict[str, set[threading.Event]] = {}
+
+    @property
+    def hears_others(self) -> bool:
+        """
+        Whether what others write wakes a waiter now.
+        """
+        return self._notifications is not None and self._notifications.is_heard
 
     @contextmanager
     def subscribed(self, process_id: str) -> Iterator[threading.Event]:
@@ -27,8 +46,16 @@ class ChangeHub:
         changed = threading.Event()
         with self._lock:
             self._waiters.setdefault(process_id, set()).add(changed)
+        heard = (
+            nullcontext()
+            if self._notifications is None
+            else self._notifications.subscribed(
+                topic_of_process(process_id), changed.set
+            )
+        )
         try:
-            yield changed
+            with heard:
+                yield changed
         finally:
             with self._lock:
                 waiters = self._waiters[process_id]

@@ -15,7 +15,7 @@ from lashstore.model.leases import (
 from lashstore.tables import session_execution_leases
 
 from ._dialect import BIND, upsert
-from ._run import Runner
+from ._run import Answer, Runner
 from ._scan import session_scan
 
 _c = session_execution_leases.c
@@ -58,6 +58,10 @@ def _lease_from_row(session_id: str, row: Any) -> LeaseRow:
     )
 
 
+def _found_lease(session_id: str, row: Any) -> LeaseRow | None:
+    return None if row is None else _lease_from_row(session_id, row)
+
+
 SCAN = session_scan(session_execution_leases, _columns, _lease_from_row)
 
 
@@ -73,8 +77,14 @@ class ExecutionLeaseRepository:
         """
         Return the session's lease row; None if it was never leased.
         """
-        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
-        return None if row is None else _lease_from_row(session_id, row)
+        return self.ask(session_id)()
+
+    def ask(self, session_id: str) -> Answer[LeaseRow | None]:
+        """
+        Ask for what `find` returns.
+        """
+        found = self._connection.execute(_find, {"session_id": session_id})
+        return lambda: _found_lease(session_id, found.one_or_none())
 
     def put(self, session_id: str, row: LeaseRow) -> None:
         """

@@ -5,6 +5,11 @@ Rows come in the order of the tables and, within one, of their keys by code
 point, so that equal sessions give equal streams. Two things are not part of
 it: the session id, which is the same in every row, and the incarnation, which
 is this making of the session's and never a copy's.
+
+Memory is bounded: rows are fetched and inserted in batches, small ones where
+a row may be large. The statements are run by SQLAlchemy, which fetches piece
+by piece; a connection to a server must be one of `read_through_core` or
+`write_through_core`.
 """
 
 import itertools
@@ -13,12 +18,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.tables import SESSION_TABLES, sessions
+from lashstore.tables import SESSION_TABLES, session_blobs, sessions
 
-from ._dialect import BIND, by_code_point
+from ._dialect import BIND
+from .blobs import BlobRepository
 
-# Rows of one insert, and of one fetch.
-_BATCH = 500
+# Rows of one insert, and of one fetch; a blob may be megabytes.
+_BATCH = 250
+_BLOB_BATCH = 8
 _LEFT_OUT = frozenset(("session_id", "incarnation"))
 
 Row = tuple[Any, ...]
@@ -34,16 +41,14 @@ def row_columns(table: sa.Table) -> tuple[str, ...]:
 _list_rows = {
     table.name: sa.select(*(table.c[name] for name in row_columns(table)))
     .where(table.c.session_id == BIND("session_id"))
-    .order_by(
-        *(
-            by_code_point(column) if isinstance(column.type, sa.Text) else column
-            for column in table.primary_key
-            if column.name != "session_id"
-        )
-    )
+    .order_by(*(column for column in table.primary_key if column.name != "session_id"))
     for table in SESSION_TABLES
 }
 _add_rows = {table.name: sa.insert(table) for table in SESSION_TABLES}
+
+
+def _batch_of(table: sa.Table) -> int:
+    return _BLOB_BATCH if table is session_blobs else _BATCH
 
 
 def read_rows(
@@ -52,18 +57,35 @@ def read_rows(
     """
     Yield every row of a session with its table, as it is stored.
 
-    Nothing is verified or decoded. Rows are fetched as they are asked for;
-    the connection must stay on one snapshot until the last one.
+    Nothing is verified or decoded; see `check_blobs`. Rows are fetched as they
+    are asked for; the connection must stay on one snapshot until the last.
     """
     for table in SESSION_TABLES:
-        statement = _list_rows[table.name].execution_options(yield_per=_BATCH)
-        for row in connection.execute(statement, {"session_id": session_id}):
-            yield table, tuple(_portable(value) for value in row)
+        statement = _list_rows[table.name].execution_options(yield_per=_batch_of(table))
+        with connection.execute(statement, {"session_id": session_id}) as result:
+            for row in result:
+                yield table, tuple(map(_portable, row))
 
 
 def _portable(value: Any) -> Any:
     # One driver gives a memoryview where another gives bytes.
     return bytes(value) if isinstance(value, memoryview | bytearray) else value
+
+
+def check_blobs(connection: sa.Connection, session_id: str) -> None:
+    """
+    Verify that every blob of a session has its hash.
+
+    Raises:
+        CorruptRecordError: One has another.
+    """
+    blobs = BlobRepository(connection)
+    after = ""
+    while page := blobs.list_page(session_id, after):
+        refs = [entry.blob_ref for entry in page]
+        for first in range(0, len(refs), _BLOB_BATCH):
+            blobs.list_contents(session_id, refs[first : first + _BLOB_BATCH])
+        after = refs[-1]
 
 
 def write_rows(
@@ -91,7 +113,7 @@ def write_rows(
         names = row_columns(table)
         while batch := [
             own | dict(zip(names, row, strict=True))
-            for _, row in itertools.islice(members, _BATCH)
+            for _, row in itertools.islice(members, _batch_of(table))
         ]:
             connection.execute(_add_rows[table.name], batch)
             count += len(batch)

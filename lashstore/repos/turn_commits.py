@@ -11,7 +11,7 @@ from lashstore.model.commit import RuntimeCommitResult, StoredTurn, TurnCommitSt
 from lashstore.tables import session_turn_commits
 
 from ._dialect import BIND
-from ._run import Runner
+from ._run import Answer, Runner
 from ._scan import session_scan
 
 _c = session_turn_commits.c
@@ -48,6 +48,10 @@ def _turn_from_row(session_id: str, row: Any) -> StoredTurn:
     )
 
 
+def _found_turn(session_id: str, row: Any) -> StoredTurn | None:
+    return None if row is None else _turn_from_row(session_id, row)
+
+
 SCAN = session_scan(session_turn_commits, _columns, _turn_from_row)
 
 
@@ -63,10 +67,16 @@ class TurnCommitRepository:
         """
         Return what turn *turn_id* committed; None if it did not.
         """
-        row = self._connection.execute(
+        return self.ask(session_id, turn_id)()
+
+    def ask(self, session_id: str, turn_id: str) -> Answer[StoredTurn | None]:
+        """
+        Ask for what `find` returns.
+        """
+        found = self._connection.execute(
             _find, {"session_id": session_id, "turn_id": turn_id}
-        ).one_or_none()
-        return None if row is None else _turn_from_row(session_id, row)
+        )
+        return lambda: _found_turn(session_id, found.one_or_none())
 
     def add(
         self,

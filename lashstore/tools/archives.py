@@ -9,7 +9,7 @@ from typing import BinaryIO
 import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore
-from lashstore.engines import open_database, open_readonly
+from lashstore.engines.sqlite import open_database, open_readonly
 from lashstore.errors import (
     ArchiveError,
     BackendError,
@@ -17,12 +17,12 @@ from lashstore.errors import (
     InvalidArgumentError,
     StoreNotFoundError,
 )
-from lashstore.factory import session_file_name
 from lashstore.failures import DatabaseGoneError, translate
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import Record, require_text
 from lashstore.repos.session_rows import read_rows, write_rows
 from lashstore.repos.sessions import SessionRepository
+from lashstore.session_places import session_file_name
 from lashstore.tables import SESSION_COMPONENT
 
 from .archive_format import ArchiveReader, ArchiveWriter

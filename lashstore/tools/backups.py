@@ -10,7 +10,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore
-from lashstore.engines import component_versions, open_database, open_unversioned
+from lashstore.engines.schema import component_versions
+from lashstore.engines.sqlite import open_database, open_unversioned
 from lashstore.errors import (
     AlreadyExistsError,
     ArchiveError,
@@ -23,9 +24,10 @@ from lashstore.failures import DatabaseGoneError, translate
 from lashstore.files import folder_lock
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import Record
+from lashstore.model.session import SessionIdentity
 from lashstore.repos._scan import scan_rows
 from lashstore.repos.attachments import SCAN as ATTACHMENTS
-from lashstore.repos.sessions import SessionIdentity, SessionRepository
+from lashstore.repos.sessions import SessionRepository
 from lashstore.tables import SESSION_COMPONENT
 
 from .backup_format import (

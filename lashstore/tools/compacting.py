@@ -5,7 +5,8 @@
 from pathlib import Path
 
 from lashstore.connections import enter_wal
-from lashstore.engines import component_versions, open_database, open_unversioned
+from lashstore.engines.schema import component_versions
+from lashstore.engines.sqlite import open_database, open_unversioned
 from lashstore.errors import SchemaVersionError
 from lashstore.files import refuse_foreign
 from lashstore.model.options import StoreOptions

@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.clock import Clock, SystemClock
-from lashstore.engines import component_versions, open_unversioned
+from lashstore.engines.schema import component_versions
+from lashstore.engines.sqlite import open_unversioned
 from lashstore.errors import LashStoreError, StoreBusyError, StoreNotFoundError
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error
 from lashstore.filesystems import forget_mounts, mount_of, wal_hazard

@@ -13,11 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from lashstore.engines import component_versions
-from lashstore.factory import is_session_file_name, session_file_name
+from lashstore.engines.schema import component_versions
 from lashstore.failures import DRIVER_ERRORS, driver_error
 from lashstore.repos._scan import list_forbidden
 from lashstore.repos.sessions import SessionRepository
+from lashstore.session_places import is_session_file_name, session_file_name
 from lashstore.tables import (
     COMPONENT_TABLES,
     EFFECT_COMPONENT,

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from lashstore.engines import component_versions, open_database, open_unversioned
+from lashstore.engines.schema import component_versions
+from lashstore.engines.sqlite import open_database, open_unversioned
 from lashstore.errors import BackendError
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import Record

@@ -6,16 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_value
-from lashstore.errors import LashStoreError
-from lashstore.model.blobs import BlobRef, SessionCheckpoint
 from lashstore.model.graph import is_user_message
 from lashstore.model.record import Record
 from lashstore.model.usage import TokenLedgerEntry, merge_usage
 from lashstore.repos import (
-    artifacts,
     attachments,
-    blobs,
     graph,
     heads,
     leases,
@@ -26,11 +21,12 @@ from lashstore.repos import (
 )
 from lashstore.repos.heads import StoredHead
 
+from .blob_checks import check_artifacts, check_blobs, check_checkpoint, check_named
 from .findings import FindingKind, Findings
 from .queue_checks import check_queues
-from .scanning import reason_of, sound_rows
+from .scanning import sound_rows
 
-_HEADS, _NODES, _BLOBS = "session_heads", "session_nodes", "session_blobs"
+_HEADS, _NODES = "session_heads", "session_nodes"
 _USAGE, _TOTALS = "session_usage", "session_usage_totals"
 
 
@@ -61,11 +57,12 @@ def check_session(
     _check_meta(connection, session_id, findings)
     head = _find_head(connection, session_id, findings)
     node_ids, count = count_graph(connection, session_id, findings)
-    stored = _check_blobs(connection, session_id, findings)
-    _check_artifacts(connection, session_id, stored, findings)
+    stored = check_blobs(connection, session_id, findings)
+    check_artifacts(connection, session_id, stored, findings)
     _check_head(head, node_ids, count, findings)
-    _check_checkpoint(connection, session_id, head, stored, findings)
+    own = check_checkpoint(connection, session_id, head, stored, findings)
     _check_turns(connection, session_id, head, findings)
+    check_named(connection, session_id, head, own, stored, findings)
     check_usage(connection, session_id, findings)
     for scanned in sound_rows(connection, leases.SCAN, findings, session_id=session_id):
         _check_lease(scanned.row, findings)
@@ -171,62 +168,6 @@ def _check_parents(
         sound.update(path)
 
 
-def _check_blobs(
-    connection: sa.Connection, session_id: str, findings: Findings
-) -> set[BlobRef]:
-    stored: set[BlobRef] = set()
-    bases: list[tuple[str, str]] = []
-    for scanned in sound_rows(connection, blobs.SCAN, findings, session_id=session_id):
-        stored.add(scanned.row.blob_ref)
-        if scanned.row.base_ref is not None:
-            bases.append((scanned.key, scanned.row.base_ref))
-    for key, base_ref in bases:
-        _require_blob(base_ref, stored, findings, _BLOBS, key, "its base")
-    return stored
-
-
-def _require_blob(
-    ref: BlobRef,
-    stored: set[BlobRef],
-    findings: Findings,
-    table: str,
-    key: str,
-    role: str,
-) -> bool:
-    if ref in stored:
-        return True
-    if not any(
-        finding.table == _BLOBS and finding.key in (ref, None)
-        for finding in findings.found
-    ):
-        findings.add(
-            FindingKind.REFERENCE_MISSING,
-            f"{role}, blob {ref}, is not stored",
-            table=table,
-            key=key,
-        )
-    return False
-
-
-def _check_artifacts(
-    connection: sa.Connection,
-    session_id: str,
-    stored: set[BlobRef],
-    findings: Findings,
-) -> None:
-    for scanned in sound_rows(
-        connection, artifacts.SCAN, findings, session_id=session_id
-    ):
-        _require_blob(
-            scanned.value,
-            stored,
-            findings,
-            "session_artifacts",
-            scanned.key,
-            "its content",
-        )
-
-
 def _check_head(
     head: StoredHead | None,
     node_ids: dict[str, str | None],
@@ -272,54 +213,6 @@ def _check_head(
             table=_HEADS,
             key=head.session_id,
         )
-
-
-def _check_checkpoint(
-    connection: sa.Connection,
-    session_id: str,
-    head: StoredHead | None,
-    stored: set[BlobRef],
-    findings: Findings,
-) -> None:
-    if head is None:
-        return
-    refs: dict[BlobRef, str] = {}
-    try:
-        for state_ref in head.meta().frame_state_refs():
-            refs[state_ref] = "the execution state of an agent frame"
-    except LashStoreError as error:
-        findings.add(
-            FindingKind.ROW_DAMAGED, reason_of(error), table=_HEADS, key=session_id
-        )
-    ref = head.checkpoint_ref
-    if ref is not None and _require_blob(
-        ref, stored, findings, _HEADS, session_id, "its checkpoint"
-    ):
-        refs |= _parts_of(connection, session_id, ref, stored, findings)
-    for part_ref, role in refs.items():
-        _require_blob(part_ref, stored, findings, _HEADS, session_id, role)
-
-
-def _parts_of(
-    connection: sa.Connection,
-    session_id: str,
-    ref: BlobRef,
-    stored: set[BlobRef],
-    findings: Findings,
-) -> dict[BlobRef, str]:
-    repository = blobs.BlobRepository(connection)
-    parts: dict[BlobRef, str] = {}
-    key: str = ref
-    try:
-        content = repository.find(session_id, ref) or b""
-        manifest = SessionCheckpoint.from_map(ref, decode_value(content, ref))
-        parts = dict.fromkeys(manifest.part_refs(), "a part of its checkpoint")
-        sound = [part_ref for part_ref in parts if part_ref in stored]
-        for key, part in repository.list_contents(session_id, sound).items():
-            decode_value(part, key)
-    except LashStoreError as error:
-        findings.add(FindingKind.ROW_DAMAGED, reason_of(error), table=_BLOBS, key=key)
-    return parts
 
 
 def _check_turns(

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.connections import is_absent
-from lashstore.engines import open_unversioned
+from lashstore.engines.sqlite import open_unversioned
 from lashstore.errors import AlreadyExistsError
 from lashstore.failures import driver_error, translate
 from lashstore.files import folder_lock

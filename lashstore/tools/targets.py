@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lashstore.connections import has_wal, is_absent
 from lashstore.errors import InvalidArgumentError, StoreNotFoundError
-from lashstore.factory import is_session_file_name
 from lashstore.model.record import require_text
+from lashstore.session_places import is_session_file_name
 
 _LOOKS = 20
 

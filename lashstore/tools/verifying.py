@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from lashstore.attachments import AttachmentStore, FileAttachmentStore
-from lashstore.engines import open_unversioned
+from lashstore.engines.sqlite import open_unversioned
 from lashstore.errors import (
     AttachmentNotFoundError,
     CorruptRecordError,

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from damage import rich
 
 from lashstore.cli import main
-from lashstore.hosting.picture import attachments_folder
 
 from .kit import picture_of, replay
 
@@ -87,7 +86,7 @@ def test_verify(chat):
     0 and one line for a sound folder; 1 and two lines a finding otherwise.
     """
     done = run("verify", chat.parent)
-    assert (done.exit_code, done.output) == (0, "1 files, 46 rows: nothing is wrong\n")
+    assert (done.exit_code, done.output) == (0, "1 files, 53 rows: nothing is wrong\n")
 
     edit(chat, "UPDATE session_nodes SET checksum = 1 WHERE node_id = 'n1'")
     done = run("verify", chat)
@@ -98,7 +97,7 @@ def test_verify(chat):
         "(row_damaged)"
     )
     assert second.startswith("  -> restore the file from a backup")
-    assert last == "1 files, 46 rows: 1 findings"
+    assert last == "1 files, 53 rows: 1 findings"
 
 
 def test_verify_as_json(chat):
@@ -222,7 +221,7 @@ def test_a_replayed_conversation_is_sound(transcript, root, tmp_path):
     and triggers) verifies, is backed up and restored whole.
     """
     assert replay(transcript, root).exit_code == 0
-    bytes_of = attachments_folder(root)
+    bytes_of = root / "attachments"
 
     done = run("verify", root, "--attachments", bytes_of)
     assert (done.exit_code, done.output.splitlines()[-1].split(" files")[0]) == (0, "4")
@@ -230,7 +229,7 @@ def test_a_replayed_conversation_is_sound(transcript, root, tmp_path):
     backup, target = tmp_path / "backup", tmp_path / "again"
     done = run("backup", root, backup, "--attachments", bytes_of)
     assert done.exit_code == 0
-    other = attachments_folder(target)
+    other = target / "attachments"
     assert run("restore", backup, target, "--attachments", other).exit_code == 0
     assert run("verify", target, "--attachments", other).exit_code == 0
     assert picture_of(transcript, target) is not None

@@ -87,7 +87,7 @@ def test_the_same_state_gives_the_same_bytes(chat, archive, tmp_path):
     assert again.read_bytes() == expected
     assert (tmp_path / "compacted.lash").read_bytes() == expected
     assert (tmp_path / "imported.lash").read_bytes() == expected
-    assert (report.session_id, report.row_count) == (SESSION, 46)
+    assert (report.session_id, report.row_count) == (SESSION, 53)
 
 
 def test_an_import_holds_every_row_but_the_incarnation(chat, archive, tmp_path):

@@ -176,7 +176,8 @@ def test_free_pages_and_their_end(chat):
     with Store.open(chat, SESSION) as store:
         for _ in range(6):
             store.put_blob(os.urandom(4 * 2**20))
-        store.gc_unreachable()
+    # A collection would give the pages back; one that was killed does not.
+    edit(chat, "DELETE FROM session_blobs WHERE length(content) > 2 * 1024 * 1024")
     assert healths(chat, "free pages") == ["warning"]
 
     report = compact(chat)
