@@ -40,6 +40,12 @@ if TYPE_CHECKING:
         EffectHost as EffectHost,
     )
     from .errors import (
+        AlreadyExistsError as AlreadyExistsError,
+    )
+    from .errors import (
+        ArchiveError as ArchiveError,
+    )
+    from .errors import (
         AttachmentNotFoundError as AttachmentNotFoundError,
     )
     from .errors import (
@@ -155,6 +161,9 @@ if TYPE_CHECKING:
     )
     from .errors import (
         UnknownProcessError as UnknownProcessError,
+    )
+    from .errors import (
+        UnsafeFileSystemError as UnsafeFileSystemError,
     )
     from .factory import (
         SessionStoreFactory as SessionStoreFactory,
@@ -308,6 +317,9 @@ if TYPE_CHECKING:
     )
     from .model.options import (
         Synchronous as Synchronous,
+    )
+    from .model.options import (
+        UnsafeFileSystem as UnsafeFileSystem,
     )
     from .model.process_events import (
         ProcessEvent as ProcessEvent,
@@ -693,6 +705,72 @@ if TYPE_CHECKING:
     from .store import (
         Store as Store,
     )
+    from .tools.archives import (
+        ArchiveReport as ArchiveReport,
+    )
+    from .tools.archives import (
+        export_session as export_session,
+    )
+    from .tools.archives import (
+        import_session as import_session,
+    )
+    from .tools.backup_format import (
+        Snapshot as Snapshot,
+    )
+    from .tools.backups import (
+        BackupReport as BackupReport,
+    )
+    from .tools.backups import (
+        RestoreReport as RestoreReport,
+    )
+    from .tools.backups import (
+        backup as backup,
+    )
+    from .tools.backups import (
+        list_snapshots as list_snapshots,
+    )
+    from .tools.backups import (
+        restore as restore,
+    )
+    from .tools.compacting import (
+        CompactReport as CompactReport,
+    )
+    from .tools.compacting import (
+        compact as compact,
+    )
+    from .tools.diagnosis import (
+        Diagnosis as Diagnosis,
+    )
+    from .tools.diagnosis import (
+        DoctorReport as DoctorReport,
+    )
+    from .tools.diagnosis import (
+        Health as Health,
+    )
+    from .tools.doctoring import (
+        doctor as doctor,
+    )
+    from .tools.findings import (
+        Finding as Finding,
+    )
+    from .tools.findings import (
+        FindingKind as FindingKind,
+    )
+    from .tools.findings import (
+        Severity as Severity,
+    )
+    from .tools.findings import (
+        VerifyReport as VerifyReport,
+    )
+    from .tools.repairing import (
+        RepairReport as RepairReport,
+    )
+    from .tools.repairing import (
+        repair as repair,
+    )
+    from .tools.verifying import (
+        verify as verify,
+    )
     from .triggers import (
         TriggerStore as TriggerStore,
     )
@@ -715,6 +793,8 @@ _HOMES = {
         "EffectHost",
     ),
     "errors": (
+        "ArchiveError",
+        "AlreadyExistsError",
         "AttachmentNotFoundError",
         "BackendError",
         "CorruptRecordError",
@@ -754,6 +834,7 @@ _HOMES = {
         "UnknownNodeError",
         "UnknownOccurrenceError",
         "UnknownProcessError",
+        "UnsafeFileSystemError",
     ),
     "factory": ("SessionStoreFactory",),
     "model.attachments": (
@@ -819,6 +900,7 @@ _HOMES = {
         "LeaseTimings",
         "StoreOptions",
         "Synchronous",
+        "UnsafeFileSystem",
     ),
     "model.process_events": (
         "ProcessEvent",
@@ -974,6 +1056,40 @@ _HOMES = {
         "SessionTransaction",
         "Store",
     ),
+    "tools.archives": (
+        "ArchiveReport",
+        "export_session",
+        "import_session",
+    ),
+    "tools.backup_format": ("Snapshot",),
+    "tools.backups": (
+        "BackupReport",
+        "RestoreReport",
+        "backup",
+        "list_snapshots",
+        "restore",
+    ),
+    "tools.compacting": (
+        "CompactReport",
+        "compact",
+    ),
+    "tools.diagnosis": (
+        "Diagnosis",
+        "DoctorReport",
+        "Health",
+    ),
+    "tools.doctoring": ("doctor",),
+    "tools.findings": (
+        "Finding",
+        "FindingKind",
+        "Severity",
+        "VerifyReport",
+    ),
+    "tools.repairing": (
+        "RepairReport",
+        "repair",
+    ),
+    "tools.verifying": ("verify",),
     "triggers": ("TriggerStore",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .failures import DatabaseGoneError, driver_error, is_busy, translate
+from .filesystems import may_use_wal
 from .model.options import StoreOptions
 from .openfiles import LockingConnection, connect_locking
 
@@ -45,6 +46,7 @@ def connect_writing(target: Path | None, options: StoreOptions) -> Any:
 
     Raises:
         DatabaseGoneError: There is no such file.
+        UnsafeFileSystemError: As `may_use_wal`.
     """
     how: dict[str, Any] = {
         "isolation_level": None,
@@ -52,9 +54,14 @@ def connect_writing(target: Path | None, options: StoreOptions) -> Any:
         "timeout": options.busy_timeout_ms / 1000,
         "cached_statements": 256,
     }
+    journal: tuple[str, ...] = ()
     if target is None:
         connection = sqlite3.connect(":memory:", factory=LockingConnection, **how)
     else:
+        if not may_use_wal(target, options):
+            # Unlike deleting it, truncating a journal survives a power cut
+            # with synchronous=FULL. The mode is each connection's own.
+            journal = ("journal_mode = TRUNCATE",)
         # mode=rw: a file that is gone is not made again behind our back.
         name = f"file:{quote(str(target))}?mode=rw"
         try:
@@ -63,6 +70,7 @@ def connect_writing(target: Path | None, options: StoreOptions) -> Any:
             raise DatabaseGoneError(str(target)) from error
     return _with_pragmas(
         connection,
+        *journal,
         "foreign_keys = ON",
         "trusted_schema = OFF",
         "cell_size_check = ON",
@@ -130,26 +138,57 @@ def _read_carefully(connection: sqlite3.Connection) -> sqlite3.Connection:
 def enter_wal(path: Path, options: StoreOptions) -> None:
     """
     Switch the file at *path* to WAL, if it is not; others may do so too.
+    Where a WAL is not safe, switch it back instead.
 
     Raises:
         StoreBusyError: They did for too long.
+        UnsafeFileSystemError: As `may_use_wal`.
     """
+    switch = _switch_to_wal if may_use_wal(path, options) else _switch_from_wal
     deadline = time.monotonic() + options.busy_timeout_ms / 1000
     pause = 0.001
     while True:
         try:
-            connection = connect_writing(path, options)
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-                if mode != "wal":
-                    # Heard only while the file is empty: before anything else.
-                    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                    connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                return
-            finally:
-                connection.close()
+            switch(path, options)
+            return  # noqa: TRY300, the loop ends here
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise translate(error, path) from driver_error(error)
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def _switch_to_wal(path: Path, options: StoreOptions) -> None:
+    connection = connect_writing(path, options)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            _enter_auto_vacuum(connection)
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    finally:
+        connection.close()
+
+
+def _enter_auto_vacuum(connection: sqlite3.Connection) -> None:
+    # Heard only while the file is empty: before anything else.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+
+
+def _switch_from_wal(path: Path, options: StoreOptions) -> None:
+    # Alone on the file from the first look at it: then SQLite keeps the WAL's
+    # index in its own memory instead of sharing it.
+    connection = _with_pragmas(
+        connect_locking(
+            path,
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=options.busy_timeout_ms / 1000,
+        ),
+        "locking_mode = EXCLUSIVE",
+    )
+    try:
+        _enter_auto_vacuum(connection)
+        connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
+    finally:
+        connection.close()

@@ -63,11 +63,16 @@ class DatabaseCache:
         for database in evicted:
             database.close()
 
-    def forget(self, path: Path) -> None:
+    def forget(self, path: Path, only: Database | None = None) -> None:
         """
         Close the database at *path*, so that the next user opens it anew.
+
+        Args:
+            only: Unless it is this one no more; None: whichever it is.
         """
         with self._lock:
+            if only is not None and self._open.get(path) is not only:
+                return
             database = self._open.pop(path, None)
         if database is not None:
             database.close()

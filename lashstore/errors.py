@@ -25,6 +25,9 @@ Every error lashstore raises, classed by what the caller can do about it.
     |-- RecordVersionError                a newer lashstore wrote this record
     |-- SchemaVersionError                run the migrations
     |-- NotALashStoreError                fix the path
+    |-- UnsafeFileSystemError             move the file, or allow the fallback
+    |-- AlreadyExistsError                choose another destination
+    |-- ArchiveError                      use another backup or archive
     |-- StoreBusyError                    retry the same call unchanged
     |-- BackendError                      the database failed: see __cause__
     |-- ProcessError                      the process registry
@@ -385,6 +388,55 @@ class NotALashStoreError(LashStoreError):
             f"{path} is not a lashstore database: check the path; the file "
             "was left as it is",
             path=path,
+        )
+
+
+class UnsafeFileSystemError(LashStoreError):
+    """
+    SQLite's WAL is not safe on the file's file system; nothing was touched.
+    """
+
+    path: str
+    reason: str
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be opened safely: {reason}; move it to a local disk, "
+            "or open it with StoreOptions(unsafe_file_system="
+            "UnsafeFileSystem.ROLLBACK_JOURNAL)",
+            path=path,
+            reason=reason,
+        )
+
+
+class AlreadyExistsError(LashStoreError):
+    """
+    A restore or import would overwrite something; nothing was touched.
+    """
+
+    path: str
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(
+            f"{path} exists already and is never overwritten: choose another "
+            "destination, or move it away",
+            path=path,
+        )
+
+
+class ArchiveError(LashStoreError):
+    """
+    A backup or archive is damaged, incomplete, or of another format.
+    """
+
+    path: str
+    reason: str
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be used: {reason}; use another copy or an earlier snapshot",
+            path=path,
+            reason=reason,
         )
 
 

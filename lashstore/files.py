@@ -17,7 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .connections import READING, connect_writing, has_wal, is_absent, read_name
+from .connections import (
+    READING,
+    connect_reading,
+    connect_writing,
+    has_wal,
+    is_absent,
+    read_name,
+)
 from .errors import NotALashStoreError, StoreBusyError
 from .failures import DatabaseGoneError, driver_error, is_busy, translate
 from .model.options import StoreOptions
@@ -211,3 +218,21 @@ def _is_described(connection: sqlite3.Connection) -> bool:
     (found,) = connection.execute("PRAGMA application_id").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(found == APPLICATION_ID or (found == 0 and objects == 0))
+
+
+def has_rollback_journal(path: Path) -> bool:
+    """
+    Tell whether the database at *path* is in rollback mode, not in WAL mode.
+    """
+    with bypassing_locks(path) as is_allowed:
+        if is_allowed:
+            with path.open("rb") as file:
+                header = file.read(_HEADER_BYTES)
+            # https://www.sqlite.org/fileformat2.html, the write version.
+            return header[18:19] == b"\x01"
+    connection = connect_reading(path)
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    finally:
+        connection.close()
+    return bool(mode != "wal")

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import sqlalchemy as sa
 
@@ -28,9 +28,7 @@ from .tables import SESSION_COMPONENT
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{16}\.db")
 _PAGE = 500
-_STALE_ATTEMPTS = 1
-
-T = TypeVar("T")
+_ATTEMPTS = 10
 
 # Called with where a session is that cannot be read, and why; None: raise.
 OnError = Callable[[Path, LashStoreError], None] | None
@@ -108,6 +106,13 @@ def session_file_name(session_id: str) -> str:
     return f"{readable}-{sha256_hex(session_id.encode())[:16]}.db"
 
 
+def is_session_file_name(name: str) -> bool:
+    """
+    Tell whether a file name has the form of `session_file_name`.
+    """
+    return _FILE_NAME.fullmatch(name) is not None
+
+
 class FileSessions:
     """
     One file a session, in one folder.
@@ -139,29 +144,28 @@ class FileSessions:
         Return a session's file; None if there is none.
         """
         path = self.path_for_session(session_id)
-        if is_absent(path):
-            return None
-        try:
-            return self._place(path, session_id)
-        except DatabaseGoneError:
-            return None
+        for _ in range(_ATTEMPTS):
+            if is_absent(path):
+                return None
+            # Another process may have made it anew since it was opened here.
+            with contextlib.suppress(DatabaseGoneError):
+                return self._place(path, session_id)
+        return None
 
     def _place(self, path: Path, session_id: str) -> SessionPlace:
-        database, identity = self._identify(path, lambda d: bind(d, session_id))
-        return SessionPlace(path, self._source(path), database, identity)
+        with self._current(path) as database:
+            identity = bind(database, session_id)
+            return SessionPlace(path, self._source(path), database, identity)
 
-    def _identify(self, path: Path, ask: Callable[[Database], T]) -> tuple[Database, T]:
-        # A database that is open here may be one that another process deleted,
-        # and the path another one's by now.
-        for _ in range(_STALE_ATTEMPTS):
-            with contextlib.suppress(DatabaseGoneError):
-                return self._ask(path, ask)
-            self._cache.forget(path)
-        return self._ask(path, ask)
-
-    def _ask(self, path: Path, ask: Callable[[Database], T]) -> tuple[Database, T]:
+    @contextlib.contextmanager
+    def _current(self, path: Path) -> Iterator[Database]:
         with self._cache.pinned(path) as database:
-            return database, ask(database)
+            try:
+                yield database
+            except DatabaseGoneError:
+                # Of a file that is another one by now: not to be met again.
+                self._cache.forget(path, database)
+                raise
 
     def _source(self, path: Path) -> Source:
         return CachedSource(self._cache, path)
@@ -179,25 +183,32 @@ class FileSessions:
         Yield every session's file, in the order of their names.
         """
         for path in self._files():
-            if is_absent(path):
-                continue
             try:
-                database, identity = self._identify(path, find_identity)
-            except DatabaseGoneError:
-                continue
+                place = self._find_any(path)
             except LashStoreError as error:
                 if on_error is None:
                     raise
                 on_error(path, error)
                 continue
-            if identity is not None:
-                yield SessionPlace(path, self._source(path), database, identity)
+            if place is not None:
+                yield place
+
+    def _find_any(self, path: Path) -> SessionPlace | None:
+        for _ in range(_ATTEMPTS):
+            if is_absent(path):
+                return None
+            with contextlib.suppress(DatabaseGoneError), self._current(path) as found:
+                identity = find_identity(found)
+                if identity is None:
+                    return None
+                return SessionPlace(path, self._source(path), found, identity)
+        return None
 
     def _files(self) -> list[Path]:
         if not self._root.is_dir():
             return []
         return sorted(
-            path for path in self._root.iterdir() if _FILE_NAME.fullmatch(path.name)
+            path for path in self._root.iterdir() if is_session_file_name(path.name)
         )
 
     def path_for_session(self, session_id: str) -> Path:

@@ -5,6 +5,7 @@ run into one line on stderr.
 
 import errno
 import importlib
+import keyword
 from typing import Any
 
 import click
@@ -15,9 +16,16 @@ from lashstore.hosting.errors import HostingError
 # A command's name is its module's and its function's. The line of help stands
 # here, so that `lashstore --help` need not import what a command imports.
 _COMMANDS = {
+    "backup": "Add a snapshot of a file or folder to a backup.",
+    "compact": "Give free pages and the WAL back to the disk.",
     "copy": "Copy sessions between folders of files and PostgreSQL databases.",
     "demo": "Kill a session five times and show that nothing is lost.",
+    "doctor": "Say what about a host, disk or file is going to hurt.",
+    "export": "Write a session as one portable archive.",
+    "import": "Make a session's file from an archive.",
     "replay": "Run a recorded conversation as an agent host would.",
+    "restore": "Make the files of a backup's snapshot in a folder.",
+    "verify": "Check every row of a file or folder, and repair what is safe.",
 }
 
 
@@ -42,7 +50,8 @@ class LashstoreGroup(click.Group):
     """
     A group whose commands never end in a traceback the user has caused.
 
-    Exit codes: 1, what was asked cannot be done; 2, it was asked wrongly.
+    Exit codes: 0, done, and nothing to complain of; 1, something was found
+    that is wrong, or what was asked cannot be done; 2, it was asked wrongly.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,8 +66,10 @@ class LashstoreGroup(click.Group):
         """
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"lashstore.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        # `import` is no name in Python; `import_` is.
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"lashstore.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(

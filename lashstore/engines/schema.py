@@ -54,6 +54,18 @@ def has_tables(connection: sa.Connection, component: str) -> bool:
     return any(table.name in present for table in COMPONENT_TABLES[component])
 
 
+def component_versions(connection: sa.Connection) -> dict[str, str | None]:
+    """
+    Return the version of each component whose tables the database has; None:
+    it has tables and no version.
+    """
+    return {
+        component: find_version(connection, component)
+        for component in COMPONENT_TABLES
+        if has_tables(connection, component)
+    }
+
+
 def create_tables(connection: sa.Connection, component: str) -> None:
     """
     Make a component's tables, unless somebody else was first; the caller

@@ -49,7 +49,8 @@ from lashstore.failures import (
     is_busy,
     translate,
 )
-from lashstore.files import make_file, refuse_foreign
+from lashstore.files import has_rollback_journal, make_file, refuse_foreign
+from lashstore.filesystems import may_use_wal
 from lashstore.model.options import StoreOptions
 from lashstore.model.pacing import Pace
 from lashstore.model.session import SessionIdentity
@@ -135,14 +136,19 @@ class SqliteDatabase:
         path: Path | None,
         options: StoreOptions,
         immutable_pool: Pool | None = None,
+        has_rollback_journal: bool = False,
     ) -> None:
         """
         Args:
             immutable_pool: For a read-only database: connections that take
                 no locks, for when nobody can be writing.
+
+            has_rollback_journal: For a read-only database: its writers use
+                no WAL, and reading under SQLite's locks creates no files.
         """
         self.path = path
         self.is_readonly = immutable_pool is not None
+        self.has_rollback_journal = has_rollback_journal
         self._name = str(path)
         self._wal_name = f"{path}-wal"
         self._options = options
@@ -350,7 +356,7 @@ class SqliteDatabase:
         for attempt in range(_READ_ATTEMPTS):
             time.sleep(attempt / 1000)
             with self._translated():
-                if has_wal(self.path):
+                if self.has_rollback_journal or has_wal(self.path):
                     return self._read_begun(self._reader, operation)
                 with bypassing_locks(self.path) as is_allowed:
                     if not is_allowed:
@@ -390,6 +396,24 @@ class SqliteDatabase:
         except FileNotFoundError:
             return
         self.checkpoint()
+
+    def vacuum(self) -> None:
+        """
+        Write the file anew without its free pages.
+
+        Raises:
+            StoreBusyError: Somebody else is at work on the file.
+            ReadOnlyStoreError: The database was opened read-only.
+        """
+        if self.is_readonly:
+            raise ReadOnlyStoreError
+        with self._exclusively(), self._translated():
+            # Not in a transaction, which VACUUM refuses.
+            connection = self._reader.raw_connection()
+            try:
+                connection.cursor().execute("VACUUM")
+            finally:
+                connection.close()
 
     def checkpoint(self) -> None:
         """
@@ -484,6 +508,8 @@ def open_database(
 def _open_once(
     path: Path, component: str, options: StoreOptions, *, create: bool
 ) -> SqliteDatabase:
+    # Before anything is made: a file must not be left where it cannot be used.
+    may_use_wal(path, options)
     if is_absent(path):
         if not create:
             raise DatabaseGoneError(str(path))
@@ -504,25 +530,37 @@ def open_readonly(path: Path, component: str) -> SqliteDatabase:
         StoreNotFoundError: There is no such file.
         NotALashStoreError: It is some other file.
         SchemaVersionError: Its tables are of another version, or missing.
+        UnsafeFileSystemError: It has a WAL, where none is safe.
+    """
+    database = open_unversioned(path)
+    found = database.read(lambda connection: find_version(connection, component))
+    require_version(component, found)
+    return database
+
+
+def open_unversioned(path: Path) -> SqliteDatabase:
+    """
+    Open the database at *path* as `open_readonly`, whatever is in it.
     """
     options = StoreOptions()
     try:
         if is_absent(path):
             raise StoreNotFoundError(path=str(path))
+        if has_wal(path):
+            may_use_wal(path, options)
         refuse_foreign(path, options.busy_timeout_ms)
-    except OSError as error:
+        is_rollback = has_rollback_journal(path)
+    except (OSError, sqlite3.Error) as error:
         raise translate(error, path) from driver_error(error)
-    database = SqliteDatabase(
+    return SqliteDatabase(
         NullPool(lambda: connect_reading(path), dialect=_template.dialect),
         path=path,
         options=options,
         immutable_pool=NullPool(
             lambda: connect_immutable(path), dialect=_template.dialect
         ),
+        has_rollback_journal=is_rollback,
     )
-    found = database.read(lambda connection: find_version(connection, component))
-    require_version(component, found)
-    return database
 
 
 def open_memory(component: str, options: StoreOptions) -> SqliteDatabase:

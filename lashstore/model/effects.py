@@ -3,7 +3,7 @@ Effects: the journal that lets a rerun of a scope repeat no side effect.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -250,6 +250,27 @@ def scope_key(scope: ExecutionScope) -> str:
     for name, value in fields.items():
         require_name(f"the scope's {name}", value)
     return codec.encode_json([kind, *fields.values()], "the scope")
+
+
+def scope_from_key(key: str) -> ExecutionScope:
+    """
+    Return the scope of a journal's key.
+
+    Raises:
+        InvalidArgumentError: It is no key.
+    """
+    kinds: dict[str, Any] = {
+        str(kind.__struct_config__.tag): kind for kind in get_args(ExecutionScope)
+    }
+    try:
+        name, *ids = msgspec.json.decode(key, type=list[str])
+        kind = kinds[name]
+        fields = dict(zip(kind.__struct_fields__, ids, strict=True))
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
+        msg = f"{key!r} is no scope's key"
+        raise InvalidArgumentError(msg) from error
+    scope: ExecutionScope = kind(**fields)
+    return scope
 
 
 def prepare_effect(

@@ -42,6 +42,21 @@ class Synchronous(StrEnum):
     FULL = "full"
 
 
+class UnsafeFileSystem(StrEnum):
+    """
+    What opening a file does where a WAL is not safe: on network file
+    systems, folders shared with a virtual machine's host, and FUSE.
+
+    `REFUSE`: raise `UnsafeFileSystemError`. `ROLLBACK_JOURNAL`: keep the
+    file in SQLite's rollback mode, which needs no shared memory but the file
+    system's locks to work across hosts; readers and the writer then wait for
+    each other. A single file that is mounted by itself is refused always.
+    """
+
+    REFUSE = "refuse"
+    ROLLBACK_JOURNAL = "rollback_journal"
+
+
 class GcPolicy(Record, frozen=True, kw_only=True):
     """
     When unreachable blobs are collected without being asked.
@@ -90,7 +105,7 @@ class StoreOptions(Record, frozen=True, kw_only=True):
 
     `wal_limit_bytes`: SQLite only; the WAL is checkpointed, under the write
     lock, once it is larger. `busy_timeout_ms`: how long a lock is waited for
-    before `StoreBusyError`.
+    before `StoreBusyError`. `unsafe_file_system`: SQLite only.
     """
 
     blob_profile: BlobProfile = BlobProfile.BALANCED
@@ -99,6 +114,7 @@ class StoreOptions(Record, frozen=True, kw_only=True):
     synchronous: Synchronous = Synchronous.FULL
     wal_limit_bytes: int = 16 * 2**20
     busy_timeout_ms: int = 15_000
+    unsafe_file_system: UnsafeFileSystem = UnsafeFileSystem.REFUSE
 
 
 class LeaseTimings(Record, frozen=True, kw_only=True):

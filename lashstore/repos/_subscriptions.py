@@ -29,8 +29,9 @@ from lashstore.tables import (
     trigger_subscriptions,
 )
 
-from ._dialect import BIND, any_of, count_up
+from ._dialect import BIND, any_of, count_up, insert_if_absent
 from ._run import Runner
+from ._scan import full_scan
 
 _KIND = "trigger subscription"
 _s = trigger_subscriptions.c
@@ -63,6 +64,15 @@ _in_order = (_s.registrant_key, _s.number)
 _count_up = count_up(trigger_counters, "last_number").returning(
     trigger_counters.c.last_number
 )
+_raise_counter = (
+    sa.update(trigger_counters)
+    .where(
+        trigger_counters.c.name == BIND("of_name"),
+        trigger_counters.c.last_number < BIND("at_least"),
+    )
+    .values(last_number=BIND("at_least"))
+)
+_start_counter_at = insert_if_absent(trigger_counters)
 
 _add_subscription = sa.insert(trigger_subscriptions)
 _find_subscription = _subscriptions.where(_s.subscription_id == BIND("subscription_id"))
@@ -193,6 +203,18 @@ def _subscription_from_row(row: Any) -> TriggerSubscriptionRecord:
     )
 
 
+SUBSCRIPTION_SCAN = full_scan(
+    trigger_subscriptions,
+    (*(_s[name] for name in _SUBSCRIPTION), _s.checksum),
+    _subscription_from_row,
+)
+COUNTER_SCAN = full_scan(
+    trigger_counters,
+    (trigger_counters.c.name, trigger_counters.c.last_number),
+    lambda row: row.last_number,
+)
+
+
 def _wake_columns(wake_target: SessionScope | None) -> dict[str, Any]:
     return {
         "wake_session_id": None if wake_target is None else wake_target.session_id,
@@ -252,6 +274,17 @@ class SubscriptionRepository:
             _count_up, {"name": name, "last_number": count}
         ).scalar_one()
         return last_number
+
+    def raise_number(self, at_least: int) -> None:
+        """
+        Let the numbers to come be larger than *at_least*.
+        """
+        self._connection.execute(
+            _start_counter_at, {"name": "subscription", "last_number": at_least}
+        )
+        self._connection.execute(
+            _raise_counter, {"of_name": "subscription", "at_least": at_least}
+        )
 
     def add_subscription(
         self, prepared: PreparedSubscription, *, number: int, now_ms: int

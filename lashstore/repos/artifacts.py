@@ -2,6 +2,8 @@
 Artifact rows: names given to blobs, in keyspaces of their own.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lashstore.codec import row_checksum, verify_row
@@ -10,15 +12,35 @@ from lashstore.tables import session_artifacts
 
 from ._dialect import BIND, upsert
 from ._run import Runner
+from ._scan import session_scan
 
 _c = session_artifacts.c
-_find = sa.select(_c.blob_ref, _c.checksum).where(
+_columns = (_c.namespace, _c.artifact_ref, _c.blob_ref, _c.checksum)
+_find = sa.select(*_columns).where(
     _c.session_id == BIND("session_id"),
     _c.namespace == BIND("namespace"),
     _c.artifact_ref == BIND("artifact_ref"),
 )
 _count = sa.select(sa.func.count()).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_artifacts, ("blob_ref", "checksum"))
+
+
+def _ref_from_row(session_id: str, row: Any) -> BlobRef:
+    verify_row(
+        "artifact",
+        str(row.artifact_ref),
+        row.checksum,
+        "session_artifacts",
+        session_id,
+        row.namespace,
+        row.artifact_ref,
+        row.blob_ref,
+    )
+    ref: BlobRef = row.blob_ref
+    return ref
+
+
+SCAN = session_scan(session_artifacts, _columns, _ref_from_row)
 
 
 class ArtifactRepository:
@@ -43,20 +65,7 @@ class ArtifactRepository:
                 "artifact_ref": artifact_ref,
             },
         ).one_or_none()
-        if row is None:
-            return None
-        verify_row(
-            "artifact",
-            artifact_ref,
-            row.checksum,
-            "session_artifacts",
-            session_id,
-            namespace,
-            artifact_ref,
-            row.blob_ref,
-        )
-        ref: BlobRef = row.blob_ref
-        return ref
+        return None if row is None else _ref_from_row(session_id, row)
 
     def count(self, session_id: str) -> int:
         """

@@ -13,6 +13,7 @@ from lashstore.tables import session_attachments
 
 from ._dialect import BIND, any_of, upsert
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _c = session_attachments.c
 _is_session = _c.session_id == BIND("session_id")
@@ -95,6 +96,9 @@ def _entry_from_row(session_id: str, row: Any) -> AttachmentManifestEntry:
         intent_at_ms=row.intent_at_ms,
         committed_at_ms=row.committed_at_ms,
     )
+
+
+SCAN = session_scan(session_attachments, (*_columns, _c.is_orphaned), _entry_from_row)
 
 
 class AttachmentRepository:

@@ -25,6 +25,7 @@ from lashstore.tables import session_artifacts, session_blobs
 from . import _zstd
 from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 PAGE = 1_000
 
@@ -219,6 +220,14 @@ def _unpacked(row: Any, base: bytes | None) -> bytes:
 
 def _damaged(ref: BlobRef, reason: str) -> CorruptRecordError:
     return CorruptRecordError(record_kind="blob", key=str(ref), reason=reason)
+
+
+# Of a difference only the row: its content needs other rows, see `find`.
+SCAN = session_scan(
+    session_blobs,
+    _content,
+    lambda _session_id, row: _content_of([row]) if row.base_ref is None else None,
+)
 
 
 class BlobRepository:

@@ -12,6 +12,7 @@ from lashstore.tables import session_checkpoint_blobs
 
 from ._dialect import BIND, any_of, upsert
 from ._run import Runner
+from ._scan import session_scan
 
 # More than the commits between two looks can have named.
 OLDEST = 64
@@ -44,6 +45,12 @@ _remove_bases = (
         _c.last_revision == sa.literal_column(str(_ONLY_A_BASE)),
     )
     .returning(_c.blob_ref)
+)
+
+SCAN = session_scan(
+    session_checkpoint_blobs,
+    (_c.blob_ref, _c.last_revision),
+    lambda _session_id, row: row.last_revision,
 )
 
 

@@ -18,6 +18,7 @@ from lashstore.tables import effects
 
 from ._dialect import BIND, insert_if_absent
 from ._run import Answer, Runner
+from ._scan import full_scan
 
 _KIND = "effect"
 _c = effects.c
@@ -41,9 +42,8 @@ _is_effect = (_c.scope_id == BIND("of_scope_id")) & (
 _is_held = _is_effect & (_c.lease_token == BIND("of_token"))
 _is_live = _is_held & (_c.lease_expires_at_ms > BIND("now_ms"))
 
-_find = sa.select(*(_c[name] for name in (*_CONTENT, *_LEASE)), _c.checksum).where(
-    _is_effect
-)
+_columns = (*(_c[name] for name in (*_CONTENT, *_LEASE)), _c.checksum)
+_find = sa.select(*_columns).where(_is_effect)
 _hold = _find.with_for_update()
 _hold_lease = sa.select(_c.lease_token).where(_is_effect).with_for_update()
 _find_lease = sa.select(*(_c[name] for name in _LEASE)).where(_is_effect)
@@ -146,6 +146,9 @@ def _of_claim(claim: EffectClaim) -> dict[str, Any]:
         **_of(claim.row.scope_id, claim.row.replay_key),
         "of_token": claim.lease.token,
     }
+
+
+SCAN = full_scan(effects, _columns, _effect_from_row)
 
 
 class EffectRepository:

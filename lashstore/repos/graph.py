@@ -15,6 +15,7 @@ from lashstore.tables import session_nodes, sessions
 
 from ._dialect import BIND, any_of
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _c = session_nodes.c
 _is_session = _c.session_id == BIND("session_id")
@@ -202,6 +203,9 @@ def _lookup_from_rows(session_id: str, rows: list[Any]) -> NodeLookup:
             is_user_message=bool(row.is_user_message),
         )
     return NodeLookup(last_seq=rows[0].last_seq or 0 if rows else 0, nodes=nodes)
+
+
+SCAN = session_scan(session_nodes, _content, _node_from_row)
 
 
 class SessionGraphRepository:

@@ -14,6 +14,7 @@ from lashstore.tables import process_handle_grants
 
 from ._dialect import BIND, any_of, upsert
 from ._run import Runner
+from ._scan import full_scan
 
 _KIND = "process handle grant"
 _c = process_handle_grants.c
@@ -73,6 +74,9 @@ def _grant_from_row(row: Any) -> ProcessHandleGrant:
     return ProcessHandleGrant(
         session_id=row.session_id, process_id=row.process_id, descriptor=descriptor
     )
+
+
+SCAN = full_scan(process_handle_grants, _columns, _grant_from_row)
 
 
 class HandleGrantRepository:

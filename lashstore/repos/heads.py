@@ -14,6 +14,7 @@ from lashstore.tables import session_heads
 
 from ._dialect import BIND, upsert
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _c = session_heads.c
 _CONTENT = (
@@ -29,9 +30,8 @@ _CONTENT = (
     "user_message_count",
     "first_user_node_id",
 )
-_find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
-    _c.session_id == BIND("session_id")
-)
+_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
+_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_heads, (*_CONTENT, "checksum"))
 
 
@@ -88,6 +88,9 @@ def _head_from_row(session_id: str, row: Any) -> StoredHead:
     return StoredHead(
         session_id=session_id, **dict(zip(_CONTENT, content, strict=True))
     )
+
+
+SCAN = session_scan(session_heads, _columns, _head_from_row)
 
 
 class SessionHeadRepository:

@@ -16,6 +16,7 @@ from lashstore.tables import session_execution_leases
 
 from ._dialect import BIND, upsert
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _c = session_execution_leases.c
 _CONTENT = (
@@ -25,15 +26,12 @@ _CONTENT = (
     "claimed_at_ms",
     "expires_at_ms",
 )
-_find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
-    _c.session_id == BIND("session_id")
-)
+_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
+_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_execution_leases, (*_CONTENT, "checksum"))
 
 
-def _lease_from_row(session_id: str, row: Any) -> LeaseRow | None:
-    if row is None:
-        return None
+def _lease_from_row(session_id: str, row: Any) -> LeaseRow:
     verify_row(
         "execution lease",
         session_id,
@@ -60,6 +58,13 @@ def _lease_from_row(session_id: str, row: Any) -> LeaseRow | None:
     )
 
 
+def _found_lease(session_id: str, row: Any) -> LeaseRow | None:
+    return None if row is None else _lease_from_row(session_id, row)
+
+
+SCAN = session_scan(session_execution_leases, _columns, _lease_from_row)
+
+
 class ExecutionLeaseRepository:
     """
     Rows of `session_execution_leases`.
@@ -79,7 +84,7 @@ class ExecutionLeaseRepository:
         Ask for what `find` returns.
         """
         found = self._connection.execute(_find, {"session_id": session_id})
-        return lambda: _lease_from_row(session_id, found.one_or_none())
+        return lambda: _found_lease(session_id, found.one_or_none())
 
     def put(self, session_id: str, row: LeaseRow) -> None:
         """

@@ -26,6 +26,7 @@ from lashstore.tables import process_events, process_wakes
 
 from ._dialect import BIND, any_of
 from ._run import Runner
+from ._scan import full_scan
 
 _KIND = "process event"
 _e, _w = process_events.c, process_wakes.c
@@ -168,6 +169,10 @@ def _delivery_from_row(row: Any) -> ProcessWakeDelivery | None:
         ProcessWakeDelivery, row.delivery_json, "process wake", key
     )
     return delivery
+
+
+SCAN = full_scan(process_events, _columns, lambda row: _stored_from_row(row).event)
+WAKE_SCAN = full_scan(process_wakes, _WAKE, _delivery_from_row)
 
 
 class ProcessEventRepository:

@@ -2,6 +2,8 @@
 Process lease rows: who runs a process.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
@@ -11,6 +13,7 @@ from lashstore.tables import process_leases
 
 from ._dialect import BIND, upsert
 from ._run import Runner
+from ._scan import full_scan
 
 _KIND = "process lease"
 _c = process_leases.c
@@ -21,10 +24,43 @@ _CONTENT = (
     "claimed_at_ms",
     "expires_at_ms",
 )
-_find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
-    _c.process_id == BIND("process_id")
-)
+_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
+_find = sa.select(*_columns).where(_c.process_id == BIND("process_id"))
 _put = upsert(process_leases, (*_CONTENT, "checksum"))
+
+
+def _lease_from_row(process_id: str, row: Any) -> ProcessLeaseRow:
+    verify_row(
+        _KIND,
+        process_id,
+        row.checksum,
+        "process_leases",
+        process_id,
+        *row[: len(_CONTENT)],
+    )
+    if row.lease_token is None:
+        return ProcessLeaseRow(fencing_token=row.fencing_token)
+    owner: LeaseOwnerIdentity = decode_stored(
+        LeaseOwnerIdentity, row.owner_json, _KIND, process_id
+    )
+    return ProcessLeaseRow(
+        fencing_token=row.fencing_token,
+        lease=ProcessLease(
+            process_id=process_id,
+            owner=owner,
+            lease_token=row.lease_token,
+            fencing_token=row.fencing_token,
+            claimed_at_ms=row.claimed_at_ms,
+            expires_at_ms=row.expires_at_ms,
+        ),
+    )
+
+
+SCAN = full_scan(
+    process_leases,
+    (*_columns, _c.process_id),
+    lambda row: _lease_from_row(row.process_id, row),
+)
 
 
 class ProcessLeaseRepository:
@@ -40,32 +76,7 @@ class ProcessLeaseRepository:
         Return the process's lease row; None if it was never leased.
         """
         row = self._connection.execute(_find, {"process_id": process_id}).one_or_none()
-        if row is None:
-            return None
-        verify_row(
-            _KIND,
-            process_id,
-            row.checksum,
-            "process_leases",
-            process_id,
-            *row[: len(_CONTENT)],
-        )
-        if row.lease_token is None:
-            return ProcessLeaseRow(fencing_token=row.fencing_token)
-        owner: LeaseOwnerIdentity = decode_stored(
-            LeaseOwnerIdentity, row.owner_json, _KIND, process_id
-        )
-        return ProcessLeaseRow(
-            fencing_token=row.fencing_token,
-            lease=ProcessLease(
-                process_id=process_id,
-                owner=owner,
-                lease_token=row.lease_token,
-                fencing_token=row.fencing_token,
-                claimed_at_ms=row.claimed_at_ms,
-                expires_at_ms=row.expires_at_ms,
-            ),
-        )
+        return None if row is None else _lease_from_row(process_id, row)
 
     def put(self, process_id: str, row: ProcessLeaseRow) -> None:
         """

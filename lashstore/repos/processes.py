@@ -40,6 +40,7 @@ from lashstore.tables import process_registrations, process_wake_targets, proces
 
 from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Runner
+from ._scan import full_scan
 
 _KIND = "process"
 _p, _r, _w = processes.c, process_registrations.c, process_wake_targets.c
@@ -344,6 +345,18 @@ def _event_types_from_row(row: Any) -> Any:
         raise CorruptRecordError(
             record_kind=_KIND, key=row.process_id, reason=str(error)
         ) from error
+
+
+# A process without its registration fails the registration's checksum; a
+# registration without its process is what foreign keys are for.
+SCAN = full_scan(
+    processes,
+    (*_record_columns, _p.activity.label("stored_activity")),
+    _stored_from_row,
+    source=processes.outerjoin(
+        process_registrations, _r.process_id == _p.process_id
+    ).outerjoin(process_wake_targets, _w.process_id == _p.process_id),
+)
 
 
 class ProcessRepository:

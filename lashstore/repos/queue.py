@@ -46,6 +46,7 @@ from ._claims import (
 )
 from ._dialect import BIND
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _KIND = "queued-work batch"
 _c = session_queued_batches.c
@@ -168,6 +169,11 @@ def _batch_from_row(session_id: str, row: Any) -> BatchRow:
         hold=hold_from_row(_KIND, key, row),
         fencing_token=row.claim_fencing_token,
     )
+
+
+SCAN = session_scan(
+    session_queued_batches, (*_columns, _c.claim_host_id), _batch_from_row
+)
 
 
 class QueuedWorkRepository:

@@ -64,7 +64,12 @@ def read_rows(
         statement = _list_rows[table.name].execution_options(yield_per=_batch_of(table))
         with connection.execute(statement, {"session_id": session_id}) as result:
             for row in result:
-                yield table, tuple(row)
+                yield table, tuple(map(_portable, row))
+
+
+def _portable(value: Any) -> Any:
+    # One driver gives a memoryview where another gives bytes.
+    return bytes(value) if isinstance(value, memoryview | bytearray) else value
 
 
 def check_blobs(connection: sa.Connection, session_id: str) -> None:

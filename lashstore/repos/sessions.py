@@ -9,6 +9,7 @@ from lashstore.tables import SESSION_TABLES, sessions
 
 from ._dialect import BIND, insert_if_absent
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _c = sessions.c
 _is_session = _c.session_id == BIND("session_id")
@@ -30,6 +31,40 @@ _next_seq = (
     .where(_c.session_id == BIND("the_session_id"))
     .values(admission_seq=_c.admission_seq + 1)
     .returning(_c.admission_seq)
+)
+
+_raise_seq = (
+    sa.update(sessions)
+    .where(
+        _c.session_id == BIND("the_session_id"),
+        _c.admission_seq < BIND("at_least"),
+    )
+    .values(admission_seq=BIND("at_least"))
+)
+_set_incarnation = (
+    sa.update(sessions)
+    .where(_c.session_id == BIND("the_session_id"))
+    .values(incarnation=BIND("new_incarnation"))
+)
+
+_list_ids = sa.select(_c.session_id).order_by(_c.session_id)
+# Rows whose session has no row of its own, by table.
+_list_strays = {
+    table.name: sa.select(table.c.session_id)
+    .where(table.c.session_id.not_in(sa.select(_c.session_id)))
+    .distinct()
+    .order_by(table.c.session_id)
+    for table in SESSION_TABLES
+    if table is not sessions
+}
+
+
+SCAN = session_scan(
+    sessions,
+    (_c.incarnation, _c.admission_seq),
+    lambda session_id, row: SessionIdentity(
+        session_id=session_id, incarnation=row.incarnation
+    ),
 )
 
 
@@ -120,3 +155,39 @@ class SessionRepository:
             _next_seq, {"the_session_id": session_id}
         ).scalar_one()
         return seq
+
+    def raise_admission_seq(self, session_id: str, at_least: int) -> None:
+        """
+        Let the numbers to come be larger than *at_least*.
+        """
+        self._connection.execute(
+            _raise_seq, {"the_session_id": session_id, "at_least": at_least}
+        )
+
+    def set_incarnation(self, identity: SessionIdentity) -> None:
+        """
+        Make the session another one to every handle that knew it.
+        """
+        self._connection.execute(
+            _set_incarnation,
+            {
+                "the_session_id": identity.session_id,
+                "new_incarnation": identity.incarnation,
+            },
+        )
+
+    def list_ids(self) -> tuple[str, ...]:
+        """
+        Return every session of the database.
+        """
+        return tuple(row[0] for row in self._connection.execute(_list_ids))
+
+    def list_strays(self) -> dict[str, tuple[str, ...]]:
+        """
+        Return by table the sessions that have rows in it, but none here.
+        """
+        found = {
+            table: tuple(row[0] for row in self._connection.execute(statement))
+            for table, statement in _list_strays.items()
+        }
+        return {table: ids for table, ids in found.items() if ids}

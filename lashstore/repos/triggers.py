@@ -19,6 +19,7 @@ from lashstore.model.triggers import (
 from lashstore.tables import trigger_deliveries, trigger_occurrences
 
 from ._dialect import BIND, any_of, insert_if_absent
+from ._scan import full_scan
 from ._subscriptions import SubscriptionRepository
 
 # How many occurrences one statement of a pruning removes on a server.
@@ -130,6 +131,18 @@ def _delivery_from_row(row: Any) -> TriggerDelivery:
 
 def _delivery_content(delivery: TriggerDelivery) -> dict[str, Any]:
     return {name: getattr(delivery, name) for name in _DELIVERY}
+
+
+OCCURRENCE_SCAN = full_scan(
+    trigger_occurrences,
+    (*(_o[name] for name in _OCCURRENCE), _o.checksum),
+    _occurrence_from_row,
+)
+DELIVERY_SCAN = full_scan(
+    trigger_deliveries,
+    (*(_d[name] for name in _DELIVERY), _d.checksum),
+    _delivery_from_row,
+)
 
 
 class TriggerRepository(SubscriptionRepository):

@@ -12,24 +12,30 @@ from lashstore.tables import session_turn_commits
 
 from ._dialect import BIND
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _c = session_turn_commits.c
-_find = sa.select(
-    _c.turn_commit_hash, _c.result_json, _c.committed_at_ms, _c.checksum
-).where(_c.session_id == BIND("session_id"), _c.turn_id == BIND("turn_id"))
+_columns = (
+    _c.turn_id,
+    _c.turn_commit_hash,
+    _c.result_json,
+    _c.committed_at_ms,
+    _c.checksum,
+)
+_find = sa.select(*_columns).where(
+    _c.session_id == BIND("session_id"), _c.turn_id == BIND("turn_id")
+)
 _add = sa.insert(session_turn_commits)
 
 
-def _turn_from_row(session_id: str, turn_id: str, row: Any) -> StoredTurn | None:
-    if row is None:
-        return None
+def _turn_from_row(session_id: str, row: Any) -> StoredTurn:
     verify_row(
         "turn commit",
-        turn_id,
+        str(row.turn_id),
         row.checksum,
         "session_turn_commits",
         session_id,
-        turn_id,
+        row.turn_id,
         row.turn_commit_hash,
         row.result_json,
         row.committed_at_ms,
@@ -37,9 +43,16 @@ def _turn_from_row(session_id: str, turn_id: str, row: Any) -> StoredTurn | None
     return StoredTurn(
         turn_commit_hash=row.turn_commit_hash,
         result=decode_stored(
-            RuntimeCommitResult, row.result_json, "turn commit", turn_id
+            RuntimeCommitResult, row.result_json, "turn commit", str(row.turn_id)
         ),
     )
+
+
+def _found_turn(session_id: str, row: Any) -> StoredTurn | None:
+    return None if row is None else _turn_from_row(session_id, row)
+
+
+SCAN = session_scan(session_turn_commits, _columns, _turn_from_row)
 
 
 class TurnCommitRepository:
@@ -63,7 +76,7 @@ class TurnCommitRepository:
         found = self._connection.execute(
             _find, {"session_id": session_id, "turn_id": turn_id}
         )
-        return lambda: _turn_from_row(session_id, turn_id, found.one_or_none())
+        return lambda: _found_turn(session_id, found.one_or_none())
 
     def add(
         self,

@@ -49,6 +49,7 @@ from ._claims import (
 )
 from ._dialect import BIND, any_of
 from ._run import Answer, Runner
+from ._scan import session_scan
 
 _KIND = "turn input"
 _c = session_turn_inputs.c
@@ -329,6 +330,9 @@ def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
             record_kind=_KIND, key=key, reason="its turn is not the submitted one"
         )
     return submitted
+
+
+SCAN = session_scan(session_turn_inputs, (*_columns, _c.claim_host_id), input_from_row)
 
 
 class TurnInputRepository:

@@ -20,6 +20,7 @@ from lashstore.tables import session_usage, session_usage_totals, sessions
 
 from ._dialect import BIND, any_of, upsert
 from ._run import Runner
+from ._scan import session_scan
 
 _d = session_usage.c
 _t = session_usage_totals.c
@@ -57,6 +58,7 @@ _list_for_booking = (
 )
 _add = sa.insert(session_usage)
 _put_totals = upsert(session_usage_totals, (*USAGE_COUNTERS, "checksum"))
+_put_whole_total = upsert(session_usage_totals, ("seq", *USAGE_COUNTERS, "checksum"))
 
 
 class _Total(Record, frozen=True, kw_only=True):
@@ -90,6 +92,20 @@ def _total_from_row(table: str, session_id: str, row: Any) -> _Total:
         seq=row.seq,
         entry=TokenLedgerEntry(source=row.source, model=row.model, usage=usage),
     )
+
+
+DELTA_SCAN = session_scan(
+    session_usage,
+    (*(_d[name] for name in _CONTENT), _d.checksum),
+    lambda session_id, row: _total_from_row("session_usage", session_id, row).entry,
+)
+TOTAL_SCAN = session_scan(
+    session_usage_totals,
+    (*(_t[name] for name in _CONTENT), _t.checksum),
+    lambda session_id, row: (
+        _total_from_row("session_usage_totals", session_id, row).entry
+    ),
+)
 
 
 class UsageRepository:
@@ -186,3 +202,11 @@ class UsageRepository:
             values.append(_values("session_usage_totals", session_id, seq, entry))
         if values:
             self._connection.execute(_put_totals, values)
+
+    def put_total(self, session_id: str, seq: int, total: TokenLedgerEntry) -> None:
+        """
+        Write one total in place of the one before, whatever that said.
+        """
+        self._connection.execute(
+            _put_whole_total, _values("session_usage_totals", session_id, seq, total)
+        )

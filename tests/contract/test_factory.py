@@ -19,6 +19,7 @@ from lashstore import (
     SessionBindingMismatchError,
     SessionDeletedError,
     SessionMeta,
+    SessionStoreFactory,
     Store,
     StoreClosedError,
 )
@@ -683,3 +684,23 @@ def test_factory_finds_a_session_that_another_created_afresh(backend, factory):
     assert "new" == made.load_session_meta().model
     with pytest.raises(SessionDeletedError):
         old.load_session_meta()
+
+
+def test_a_session_made_anew_by_another_factory_is_found(tmp_path):
+    """
+    A factory that had the deleted file open gets the new one, by every way.
+    """
+    with SessionStoreFactory(tmp_path) as one, SessionStoreFactory(tmp_path) as other:
+        for find in (
+            lambda: one.open_existing_store("a"),
+            lambda: one.create_store("a"),
+            lambda: next(iter(one.list_sessions())),
+        ):
+            stale = one.create_store("a")
+            other.delete_session("a")
+            other.create_store("a", model="new")
+
+            assert find() is not None
+            assert one.open_existing_store("a").load_session_meta().model == "new"
+            with pytest.raises(SessionDeletedError):
+                stale.tombstone_nodes(["n"])

@@ -24,6 +24,10 @@ DOCUMENTS = (
 
 # The contract's "Words", and those of how checkpoints are stored.
 NOUNS = (
+    "archive",
+    "backup",
+    "finding",
+    "snapshot",
     "session",
     "turn",
     "commit",

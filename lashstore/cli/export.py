@@ -1,0 +1,52 @@
+"""
+`lashstore export`: a session as one portable archive.
+"""
+
+from pathlib import Path
+
+import click
+
+from lashstore.tools.archives import export_session
+
+from .operator import attachments_option, json_option, path_argument, show
+
+
+@click.command()
+@path_argument("source")
+@path_argument("archive")
+@click.option(
+    "--session", "session_id", help="Id of the session, if SOURCE is a folder."
+)
+@attachments_option
+@json_option
+def export(
+    source: Path,
+    archive: Path,
+    session_id: str | None,
+    attachments: Path | None,
+    *,
+    is_json: bool,
+) -> None:
+    r"""
+    Write a session of SOURCE, its file or a folder of sessions, as ARCHIVE.
+
+    The session is verified, and hosts may go on writing. The same state gives
+    the same bytes. Exit code 0: the archive is whole; 1: it cannot be made;
+    2: the command was used wrongly.
+
+    \b
+    Examples:
+      lashstore export chat.db chat.lash
+      lashstore export sessions/ chat.lash --session chat --attachments attachments/
+    """
+    if source.is_dir() and session_id is None:
+        msg = f"{source} is a folder: say which session of it with --session"
+        raise click.UsageError(msg)
+    report = export_session(
+        source, archive, session_id=session_id, attachments=attachments
+    )
+    line = (
+        f"exported session {report.session_id!r} to {report.path}: "
+        f"{report.row_count} rows, {report.attachment_count} attachments"
+    )
+    show(report, [line], is_json=is_json)

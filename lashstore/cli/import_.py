@@ -1,0 +1,40 @@
+"""
+`lashstore import`: a session's file from an archive.
+"""
+
+from pathlib import Path
+
+import click
+
+from lashstore.tools.archives import import_session
+
+from .operator import attachments_option, json_option, path_argument, show
+
+
+@click.command(name="import")
+@path_argument("archive")
+@path_argument("target")
+@attachments_option
+@json_option
+def import_(
+    archive: Path, target: Path, attachments: Path | None, *, is_json: bool
+) -> None:
+    r"""
+    Make a session's file at TARGET from ARCHIVE.
+
+    If TARGET is a folder, the file gets the name that a factory looks for in
+    it. The archive and the file are verified, and nothing is overwritten.
+    Exit code 0: the session is there; 1: it cannot be made, and nothing was;
+    2: the command was used wrongly.
+
+    \b
+    Examples:
+      lashstore import chat.lash sessions/
+      lashstore import chat.lash copy.db --attachments attachments/
+    """
+    report = import_session(archive, target, attachments=attachments)
+    line = (
+        f"imported session {report.session_id!r} to {report.path}: "
+        f"{report.row_count} rows, {report.attachment_count} attachments"
+    )
+    show(report, [line], is_json=is_json)

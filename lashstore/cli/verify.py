@@ -1,0 +1,87 @@
+"""
+`lashstore verify`: check files, and repair what is safe.
+"""
+
+from pathlib import Path
+
+import click
+
+from lashstore.tools.findings import VerifyReport
+from lashstore.tools.repairing import repair
+from lashstore.tools.verifying import verify as verify_target
+
+from .operator import (
+    PATH,
+    attachments_option,
+    finding_lines,
+    json_option,
+    path_argument,
+    show,
+)
+
+
+@click.command()
+@path_argument("target")
+@attachments_option
+@click.option(
+    "--repair",
+    "is_repair",
+    is_flag=True,
+    help="Mend what verified rows prove, after copying each file that needs it.",
+)
+@click.option(
+    "--backup-folder",
+    type=PATH,
+    metavar="FOLDER",
+    help="Where --repair puts the copies; default: beside each file.",
+)
+@json_option
+def verify(
+    target: Path,
+    attachments: Path | None,
+    backup_folder: Path | None,
+    *,
+    is_repair: bool,
+    is_json: bool,
+) -> None:
+    r"""
+    Check every row of TARGET, a database file or a folder of them.
+
+    Files are only read, and hosts may go on writing. Exit code 0: nothing is
+    wrong; 1: something is, and each finding says where, what and what to do;
+    2: the command was used wrongly.
+
+    \b
+    Examples:
+      lashstore verify sessions/
+      lashstore verify sessions/ --attachments attachments/ --json
+      lashstore verify chat.db --repair
+    """
+    if backup_folder is not None and not is_repair:
+        msg = "--backup-folder needs --repair"
+        raise click.UsageError(msg)
+    if is_repair:
+        mended = repair(target, backup_folder=backup_folder)
+        lines = [
+            f"copied {file} to {copy}" for file, copy in mended.backups.items()
+        ] + [
+            f"repaired {found.path} [{found.table} {found.key}]: {found.what}"
+            for found in mended.repaired
+        ]
+        # With the attachments' findings, which no repair mends.
+        after = verify_target(target, attachments=attachments)
+        show(mended, [*lines, *_lines(after)], is_json=is_json)
+    else:
+        after = verify_target(target, attachments=attachments)
+        show(after, _lines(after), is_json=is_json)
+    if not after.is_sound:
+        raise click.exceptions.Exit(1)
+
+
+def _lines(report: VerifyReport) -> list[str]:
+    count = len(report.findings)
+    verdict = "nothing is wrong" if report.is_sound else f"{count} findings"
+    return [
+        *finding_lines(report.findings),
+        f"{len(report.files)} files, {sum(report.rows.values())} rows: {verdict}",
+    ]
