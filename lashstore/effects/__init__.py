@@ -35,7 +35,7 @@ class EffectHost(DeploymentStore):
         self, database: ComponentDatabase, options: EffectReplayOptions, clock: Clock
     ) -> None:
         super().__init__(database, clock)
-        timings = options.lease_timings
+        self._timings = timings = options.lease_timings
         self._journal = EffectJournal(database, clock, lease_ttl_ms=timings.ttl_ms)
         self._renewer = LeaseRenewer(
             self._journal.renew, interval_ms=timings.renew_interval_ms

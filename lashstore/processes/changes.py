@@ -5,11 +5,27 @@ Who waits for which process, inside this registry object.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+
+class Signal(Protocol):
+    """
+    What a waiter is woken by, from any thread.
+    """
+
+    def set(self) -> None:
+        """
+        Wake the waiter.
+        """
+        ...
+
+
+S = TypeVar("S", bound=Signal)
 
 
 class ChangeHub:
     """
-    Wakes the threads that wait for a process to change.
+    Wakes the threads and tasks that wait for a process to change.
 
     It says only that something may have changed: a waiter looks again. What
     other registry objects and other OS processes write, it does not hear of.
@@ -17,14 +33,13 @@ class ChangeHub:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiters: dict[str, set[threading.Event]] = {}
+        self._waiters: dict[str, set[Signal]] = {}
 
     @contextmanager
-    def subscribed(self, process_id: str) -> Iterator[threading.Event]:
+    def subscribed(self, process_id: str, changed: S) -> Iterator[S]:
         """
-        Give an event that every change of a process sets, from now on.
+        Let every change of a process set *changed*, until the context ends.
         """
-        changed = threading.Event()
         with self._lock:
             self._waiters.setdefault(process_id, set()).add(changed)
         try:
