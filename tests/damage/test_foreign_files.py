@@ -3,6 +3,7 @@ Files that are not ours, and files of another version.
 """
 
 import os
+import shutil
 import sqlite3
 
 import pytest
@@ -241,3 +242,22 @@ def test_dangling_wal_of_a_deleted_file_is_not_replayed(rich_file, tmp_path):
     with open_rich(path) as store:
         assert store.load_session() is None
         assert store.load_session_meta() is None
+
+
+def test_wal_of_a_header_alone(tmp_path):
+    """
+    A file whose writer was killed right after it began its WAL is read.
+    """
+    path, copy = tmp_path / "chat.db", tmp_path / "copy.db"
+    with Store.open(path, "chat") as store:
+        store.put_artifact_bytes("a", b"content")
+        raw = sqlite3.connect(path)
+        raw.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+        raw.close()
+    with open(f"{copy}-wal", "r+b") as wal:
+        wal.truncate(32)
+
+    with Store.open_readonly(copy) as store:
+        assert b"content" == store.get_artifact_bytes("a")
