@@ -446,6 +446,21 @@ def open_readonly(path: Path, component: str) -> Database:
         NotALashStoreError: It is some other file.
         SchemaVersionError: Its tables are of another version, or missing.
     """
+    database = open_any_version(path)
+    found = database.read(lambda connection: _version(connection, component))
+    _require_version(component, found)
+    return database
+
+
+def open_any_version(path: Path) -> Database:
+    """
+    Open the database at *path* as `open_readonly` does, whatever the version
+    of its tables.
+
+    Raises:
+        StoreNotFoundError: There is no such file.
+        NotALashStoreError: It is some other file.
+    """
     options = StoreOptions()
     try:
         if is_absent(path):
@@ -453,7 +468,7 @@ def open_readonly(path: Path, component: str) -> Database:
         refuse_foreign(path, options.busy_timeout_ms)
     except OSError as error:
         raise translate(error, path) from driver_error(error)
-    database = Database(
+    return Database(
         NullPool(lambda: connect_reading(path), dialect=_template.dialect),
         path=path,
         options=options,
@@ -461,9 +476,6 @@ def open_readonly(path: Path, component: str) -> Database:
             lambda: connect_immutable(path), dialect=_template.dialect
         ),
     )
-    found = database.read(lambda connection: _version(connection, component))
-    _require_version(component, found)
-    return database
 
 
 def open_memory(component: str, options: StoreOptions) -> Database:

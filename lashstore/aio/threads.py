@@ -96,10 +96,10 @@ class Job(Generic[T]):
         """
         Wait until it has ended, whoever is cancelled meanwhile.
         """
-        while not self.has_ended:
+        while True:
             # The wait before was cancelled, and its future with it.
             self._ended = self._loop.create_future()
-            # It may have ended in between, and settled the one before.
+            # Asked only now: it may just have settled the one before.
             if self.has_ended:
                 return
             with contextlib.suppress(asyncio.CancelledError):
@@ -110,11 +110,7 @@ class Job(Generic[T]):
         Return what the operation returned, or raise what it raised.
         """
         if self.error is not None:
-            try:
-                raise self.error
-            finally:
-                # A traceback that leads back to the job would keep both.
-                self.error = None
+            raise self.error
         return self.result
 
 
