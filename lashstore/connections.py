@@ -17,7 +17,6 @@ from .failures import DatabaseGoneError, driver_error, is_busy, translate
 from .model.options import StoreOptions
 from .openfiles import LockingConnection, connect_locking
 
-
 _WAL_HEADER_BYTES = 32
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from .effects import AsyncEffectHost as AsyncEffectHost
     from .factory import AsyncSessionStoreFactory as AsyncSessionStoreFactory
     from .processes import AsyncProcessRegistry as AsyncProcessRegistry
+    from .runtime import AsyncTurn as AsyncTurn
+    from .runtime import AsyncTurnRunner as AsyncTurnRunner
+    from .runtime import AsyncWorker as AsyncWorker
+    from .runtime import keep_process_lease as keep_process_lease
+    from .runtime import keep_session_lease as keep_session_lease
     from .store import AsyncStore as AsyncStore
     from .transaction import AsyncSessionTransaction as AsyncSessionTransaction
     from .triggers import AsyncTriggerStore as AsyncTriggerStore
@@ -27,6 +32,11 @@ _HOME_OF = {
     "AsyncSessionTransaction": "transaction",
     "AsyncStore": "store",
     "AsyncTriggerStore": "triggers",
+    "AsyncTurn": "runtime",
+    "AsyncTurnRunner": "runtime",
+    "AsyncWorker": "runtime",
+    "keep_process_lease": "runtime",
+    "keep_session_lease": "runtime",
 }
 
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605, the type checker reads the imports

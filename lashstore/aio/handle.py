@@ -58,6 +58,13 @@ class AsyncHandle(Generic[S]):
         return self._sync
 
     @property
+    def hops(self) -> Hops:
+        """
+        The threads the store's operations run on, for what is built on it.
+        """
+        return self._hops
+
+    @property
     def durability_tier(self) -> DurabilityTier:
         """
         What survives the end of the process.
