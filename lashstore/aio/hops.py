@@ -4,6 +4,7 @@ that waits for it.
 """
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Callable
 from functools import partial
@@ -199,8 +200,10 @@ async def run_on(
         has_run = await _settle(job, cancelled, is_certain=is_certain)
         if has_run and undo is not None and job.error is None:
             undoing = Job(partial(undo, job.result))
-            threads.submit(undoing)
-            await undoing.see_through()
+            # Closed meanwhile, with everything that could be undone.
+            with contextlib.suppress(StoreClosedError):
+                threads.submit(undoing)
+                await undoing.see_through()
         raise
     return job.answer()
 

@@ -99,7 +99,7 @@ async def _keep(
     assert worker is not None  # noqa: S101, coroutines run in tasks
     cancelling = worker.cancelling()
     renewal = asyncio.create_task(
-        _renew(hops, keeper, timings.renew_interval_ms / 1000, worker),
+        _renew(hops, keeper, kept, timings.renew_interval_ms / 1000, worker),
         name="lashstore-lease",
     )
     try:
@@ -116,7 +116,7 @@ async def _keep(
         if _has_cancelled(renewal):
             is_only_ours = worker.uncancel() <= cancelling
             if is_only_ours and isinstance(error, asyncio.CancelledError):
-                keeper.lease()
+                kept.require()
         raise
     await hops.run_anyway(partial(leasing.release, kept.lease))
 
@@ -146,7 +146,11 @@ async def _claim(
 
 
 async def _renew(
-    hops: Hops, keeper: LeaseKeeper[L], pause_s: float, worker: "asyncio.Task[object]"
+    hops: Hops,
+    keeper: LeaseKeeper[L],
+    lease: Kept[L],
+    pause_s: float,
+    worker: "asyncio.Task[object]",
 ) -> bool:
     pause = pause_s
     while True:
@@ -154,7 +158,8 @@ async def _renew(
         pause = pause_s
         for kept in keeper.due():
             pause = min(pause, await hops.run(kept.renew))
-        if keeper.is_lost and not keeper.is_given_back:
+        # A claim that is lost ends its turn, not everything under the lease.
+        if lease.loss is not None and not keeper.is_given_back:
             worker.cancel("the lease was lost")
             return True
 

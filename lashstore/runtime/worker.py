@@ -76,9 +76,8 @@ class Worker:
 
     def run_waiting(self, stop: threading.Event | None = None) -> int:
         """
-        Run the turns that something waits for now, and return how many.
-
-        None if another host holds the lease: it will run them.
+        Run the turns that something waits for now, and return how many: 0 if
+        another host holds the lease, which will run them.
 
         Raises:
             As `run`.

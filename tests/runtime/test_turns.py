@@ -312,6 +312,34 @@ def test_lost_claim_stops_the_turn(store, clock):
     assert [] == done(store)
 
 
+def test_lost_claim_ends_an_async_turn_only(store, clock):
+    """
+    On an event loop, too, a lost claim fails its turn; the lease goes on.
+    """
+    store.enqueue_pending_turn_input(say("hello"))
+
+    async def main():
+        twin, lost = AsyncStore(store, Hops()), []
+
+        async def answer(turn):
+            if not lost:
+                lost.append(turn.claims[0])
+                error = TurnInputClaimExpiredError(session_id="chat", claim_id="c")
+                lost[0].loss = error
+                await asyncio.sleep(0.1)
+            return commit_of(turn)
+
+        async with aio.keep_session_lease(twin, owner(), timings=FAST) as keeper:
+            runner = AsyncTurnRunner(twin, keeper, answer)
+            with pytest.raises(TurnInputClaimExpiredError):
+                await runner.run_next()
+            assert 1 == (await runner.run_next()).result.head_revision
+
+    asyncio.run(main())
+
+    assert [["hello"]] == done(store)
+
+
 def woken(registry):
     registry.register_process(
         ProcessRegistration(
