@@ -71,7 +71,7 @@ def db() -> None:
 @_jobs
 @_as_json
 def upgrade(target: Path, jobs: int, *, is_plan: bool, is_json: bool) -> None:
-    r"""
+    """
     Bring databases to the schema of this lashstore.
 
     Stop the hosts that use them first. Each file is upgraded in one
@@ -85,7 +85,7 @@ def upgrade(target: Path, jobs: int, *, is_plan: bool, is_json: bool) -> None:
     lashstore db upgrade --plan sessions
     lashstore db upgrade sessions --jobs 4
     lashstore db upgrade chat.db
-    """
+    """  # noqa: D301, click reads it
     work: Callable[[Path], FileReport] = inspect_file if is_plan else upgrade_file
     reports = _run(target, work, jobs=jobs, verb="planned" if is_plan else "upgraded")
     good = (*_GOOD, Outcome.OUTDATED) if is_plan else _GOOD
@@ -98,14 +98,14 @@ def upgrade(target: Path, jobs: int, *, is_plan: bool, is_json: bool) -> None:
 @_jobs
 @_as_json
 def current(target: Path, jobs: int, *, is_json: bool) -> None:
-    r"""
+    """
     Show the schema versions of databases; nothing is written.
 
     For instance:
 
     \b
     lashstore db current sessions --json
-    """
+    """  # noqa: D301, click reads it
     reports = _run(target, inspect_file, jobs=jobs, verb="read")
     _finish(
         reports,
@@ -120,7 +120,7 @@ def current(target: Path, jobs: int, *, is_json: bool) -> None:
 @_jobs
 @_as_json
 def check(target: Path, jobs: int, *, is_json: bool) -> None:
-    r"""
+    """
     Tell whether databases have the schema of this lashstore, to the last
     constraint; nothing is written. The exit code is 1 if one has not.
 
@@ -128,7 +128,7 @@ def check(target: Path, jobs: int, *, is_json: bool) -> None:
 
     \b
     lashstore db check sessions && start-the-hosts
-    """
+    """  # noqa: D301, click reads it
     thorough = partial(inspect_file, is_thorough=True)
     reports = _run(target, thorough, jobs=jobs, verb="checked")
     shown = [each for each in reports if is_json or each.outcome != Outcome.CURRENT]
