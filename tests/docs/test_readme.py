@@ -56,6 +56,11 @@ NOUNS = (
     "scope",
     "tombstone",
     "vacuum",
+    "hop",
+    "keeper",
+    "migration",
+    "twin",
+    "worker",
     "GC",
 )
 
