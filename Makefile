@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint typing bench crash-replay campaign clean
+.PHONY: demo test lint typing bench bench-peers bench-page crash-replay load-postgres scale-postgres campaign clean
 
 demo: $(READY)
 	$(BIN)/lashstore demo
@@ -21,9 +21,25 @@ typing: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
+# Makes each peer's virtual environment under benchmarks/.venvs.
+bench-peers: $(READY)
+	$(BIN)/python -m benchmarks --peers
+
+# Writes docs/benchmarks.md from the last runs of both.
+bench-page: $(READY)
+	$(BIN)/python -m benchmarks --publish
+
 # All ten shared transcripts, each killed at 20 random moments.
 crash-replay: $(READY)
 	$(BIN)/python -m pytest -n 2 -m campaign tests/crash
+
+# Four hosts on one PostgreSQL server for a minute, killed and restarted.
+load-postgres: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m load
+
+# Commits by the number of clients.
+scale-postgres: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m load scale
 
 # Every long run there is.
 campaign: $(READY)
@@ -35,4 +51,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,150 +1,139 @@
 """
-`python -m benchmarks`: every case once, as ratios to the floor.
+`python -m benchmarks`: what lashstore costs, as ratios to the floors or, with
+--peers, to other libraries.
 """
 
 import argparse
-import datetime as dt
-import json
-import os
-import platform
-import random
-import sqlite3
-import statistics
+import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from .cases import CASES, run
-
-RESULTS = Path(__file__).parent / "results"
-GOALS = dict.fromkeys(
-    (
-        "commit of a 20 KB turn, FULL",
-        "commit of a 20 KB turn, NORMAL",
-        "event append, FULL",
-        "process claim, FULL",
-        "trigger reserve, FULL",
-        "effect step, first run, FULL",
-        "effect step, replay, FULL",
-    ),
-    2.0,
-)
+from . import publishing, report, transcript_cases
 
 
-def summarise(name, library, floor):
-    """
-    Return a case's figures: medians, their ratio with its spread.
-    """
-    dice = random.Random(1)
-    resampled = sorted(
-        statistics.median(dice.choices(library, k=len(library)))
-        / statistics.median(dice.choices(floor, k=len(floor)))
-        for _ in range(400)
-    )
-    return {
-        "case": name,
-        "rounds": len(library),
-        "library_us": _spread(library),
-        "floor_us": _spread(floor),
-        "ratio": round(statistics.median(library) / statistics.median(floor), 3),
-        "ratio_95": [round(resampled[9], 3), round(resampled[-10], 3)],
-        "goal": GOALS.get(name),
-    }
-
-
-def _spread(times):
-    tenths = statistics.quantiles(times, n=10)
-    return {
-        "p10": round(tenths[0] / 1_000, 1),
-        "median": round(statistics.median(times) / 1_000, 1),
-        "p90": round(tenths[-1] / 1_000, 1),
-    }
-
-
-def _table(figures):
-    table = Table(title="lashstore against hand-written sqlite3")
-    table.add_column("case")
-    for column in (
-        "rounds",
-        "library µs (p10 to p90)",
-        "floor µs (p10 to p90)",
-        "ratio (95 %)",
-        "goal",
-    ):
-        table.add_column(column, justify="right")
-    for row in figures:
-        table.add_row(*_cells(row))
-    return table
-
-
-def _cells(row):
-    low, high = row["ratio_95"]
-    times = [
-        f"{side['median']:.0f} ({side['p10']:.0f}-{side['p90']:.0f})"
-        for side in (row["library_us"], row["floor_us"])
+def _find_transcripts():
+    # Beside the repository, or beside the folder of its worktrees.
+    places = [
+        above / "shared" / "data" / "trajectories"
+        for above in Path(__file__).resolve().parents
     ]
-    goal = "" if row["goal"] is None else f"≤ {row['goal']}"
-    return (
-        row["case"],
-        str(row["rounds"]),
-        *times,
-        f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})",
-        goal,
-    )
+    return next((place for place in places if place.is_dir()), places[0])
 
 
-def _markdown(report):
-    where = (
-        f"{report['when']}, Python {report['python']}, SQLite {report['sqlite']}, "
-        f"{report['cpus']} CPUs, load {report['load']}, files under {report['folder']}."
+def _parse():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--folder", help="where files go (default: the temp folder)")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--no-write", action="store_true", help="leave results/ alone")
+    parser.add_argument("--peers", action="store_true", help="peers, not floors")
+    parser.add_argument(
+        "--profile", action="store_true", help="profile the library's side instead"
     )
-    how = (
-        "Medians in microseconds, 10th to 90th percentile in brackets; the ratio is of "
-        "the medians, its 95 % interval by bootstrap. What the floor does: "
-        "`benchmarks/floor.py` and `benchmarks/deployment_floor.py`."
+    parser.add_argument("--postgres", action="store_true", help="PostgreSQL cases too")
+    parser.add_argument(
+        "--transcripts",
+        type=Path,
+        default=_find_transcripts(),
+        help="folder of transcripts",
     )
-    lines = ["# Benchmark results", "", where, "", how, ""]
-    lines += [
-        "| case | rounds | library | floor | ratio | goal |",
-        "|---|---|---|---|---|---|",
+    parser.add_argument(
+        "--publish", action="store_true", help="write docs/benchmarks.md from results/"
+    )
+    return parser.parse_args()
+
+
+def _floor_rows(options):
+    # Late, so that --peers and --publish need none of it.
+    from .cases import CASES, Entry
+    from .contention import measure_contention
+    from .footprint import measure_import, measure_sessions
+    from .runner import measure
+
+    transcript_cases.folder = options.transcripts
+    jobs = [
+        (
+            entry.name,
+            lambda entry=entry: measure(
+                entry, max(10, int(options.rounds * entry.share)), options.folder
+            ),
+        )
+        for entry in CASES
     ]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in report["cases"]]
-    return "\n".join(lines) + "\n"
+    several = max(3, options.rounds // 100)
+    jobs += [
+        (name, lambda n=n: measure_contention(n, several, options.folder))
+        for name, n in (
+            ("8 processes on 8 sessions", 8),
+            ("8 processes on one session", 1),
+        )
+    ]
+    jobs += [("import of Store", measure_import)]
+    jobs += [("200 open sessions", measure_sessions)]
+    for name, job in jobs:
+        if options.only not in name:
+            continue
+        if "transcripts" in name and not options.transcripts.is_dir():
+            _say(f"{name}: skipped, there are no transcripts at {options.transcripts}")
+            continue
+        yield job()
+        _say(name)
+    if options.postgres:
+        # Later still: psycopg is an extra.
+        from .postgres_cases import measure_postgres
+
+        yield from measure_postgres(Entry, options.rounds, options.only, _say)
+    else:
+        _say("PostgreSQL: switched off; --postgres runs it")
+
+
+def _profile(options):
+    from .cases import CASES
+    from .runner import profile
+
+    transcript_cases.folder = options.transcripts
+    for entry in CASES:
+        if options.only in entry.name:
+            profile(entry, options.rounds, options.folder)
+
+
+def _peer_rows(options):
+    from .peers.comparisons import compare
+
+    return compare(
+        options.rounds,
+        options.only,
+        folder=options.folder,
+        with_postgres=options.postgres,
+        say=_say,
+    )
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
 
 
 def main():
     """
     Run, print and write the results.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=500)
-    parser.add_argument(
-        "--folder", help="where the files go (default: the temp folder)"
-    )
-    parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--no-write", action="store_true", help="leave results/ alone")
-    options = parser.parse_args()
-    figures = []
-    for name, kind, synchronous, share in CASES:
-        if options.only not in name:
-            continue
-        rounds = max(10, int(options.rounds * share))
-        figures.append(summarise(name, *run(kind, synchronous, rounds, options.folder)))
-    report = {
-        "when": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "folder": options.folder or os.environ.get("TMPDIR", "/tmp"),
-        "cases": figures,
-    }
-    Console().print(_table(figures))
+    options = _parse()
+    if options.publish:
+        publishing.publish()
+        return
+    if options.profile:
+        _profile(options)
+        return
+    kind = "peers" if options.peers else "floors"
+    where = report.machine(options.folder)
+    rows = []
+    try:
+        for row in (_peer_rows if options.peers else _floor_rows)(options):
+            rows.append(row)  # noqa: PERF402, an interrupt leaves what there is
+    except KeyboardInterrupt:
+        _say("interrupted: this is what there is")
+    report.show(kind, rows)
     if not options.no_write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "latest.json").write_text(json.dumps(report, indent=2) + "\n")
-        (RESULTS / "latest.md").write_text(_markdown(report))
+        report.save(kind, where, rows, is_whole=not options.only)
 
 
 if __name__ == "__main__":

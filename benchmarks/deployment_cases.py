@@ -93,6 +93,25 @@ class ProcessPair(_FilePair):
         )
 
 
+class LongProcessPair(ProcessPair):
+    """
+    The same with 10,000 events in the process's log.
+    """
+
+    @staticmethod
+    def seed(registry):
+        ProcessPair.seed(registry)
+        for number in range(1, 10_001):
+            registry.append_event(
+                _PROCESS,
+                ProcessEventAppendRequest(
+                    event_type="tool.progress",
+                    payload={"n": number, "text": "x" * 480},
+                    replay_key=f"k{number}",
+                ),
+            )
+
+
 class TriggerPair(_FilePair):
     """
     A trigger store with one subscription to the source of the occurrences,
@@ -138,6 +157,19 @@ class EffectPair(_FilePair):
         pass
 
 
+class LongEffectPair(EffectPair):
+    """
+    An effect host with 10,000 steps of the turn in its journal.
+    """
+
+    @staticmethod
+    def seed(host):
+        turn = host.scoped(_TURN)
+        outcome = {"status": 200, "text": "x" * 480}
+        for number in range(1, 10_001):
+            turn.step(f"s{number}", lambda: outcome, input={"n": number})
+
+
 class AppendEvent:
     """
     Append an event of 500 bytes with a replay key to one process's log. Its
@@ -145,10 +177,12 @@ class AppendEvent:
     """
 
     pair_kind = ProcessPair
+    statistic = "median"
+    first = 0
 
     def __init__(self, pair: ProcessPair) -> None:
         self._pair = pair
-        self._number = 0
+        self._number = self.first
 
     def prepare(self) -> None:
         """
@@ -181,6 +215,15 @@ class AppendEvent:
         assert event["sequence"] == self._number
 
 
+class AppendEventToLongLog(AppendEvent):
+    """
+    The same behind 10,000 events.
+    """
+
+    pair_kind = LongProcessPair
+    first = 10_000
+
+
 class ClaimProcess:
     """
     Claim the lease of a running process from its last owner, whose lease has
@@ -188,6 +231,7 @@ class ClaimProcess:
     """
 
     pair_kind = ProcessPair
+    statistic = "median"
 
     def __init__(self, pair: ProcessPair) -> None:
         self._pair = pair
@@ -227,6 +271,7 @@ class ReserveDelivery:
     """
 
     pair_kind = TriggerPair
+    statistic = "median"
 
     def __init__(self, pair: TriggerPair) -> None:
         self._pair = pair
@@ -273,11 +318,13 @@ class RunStep:
     """
 
     pair_kind = EffectPair
+    statistic = "median"
+    first = 0
 
     def __init__(self, pair: EffectPair) -> None:
         self._pair = pair
         self._turn = pair.store.scoped(_TURN)
-        self._number = 0
+        self._number = self.first
         self._outcome = {"status": 200, "text": "x" * 480}
 
     def prepare(self) -> None:
@@ -304,6 +351,15 @@ class RunStep:
             *(lambda: self._outcome, {"n": self._number}),
         )
         assert outcome == self._outcome
+
+
+class RunStepInLongJournal(RunStep):
+    """
+    The same behind 10,000 steps.
+    """
+
+    pair_kind = LongEffectPair
+    first = 10_000
 
 
 class ReplayStep(RunStep):

@@ -18,7 +18,8 @@ import sqlite3
 import threading
 import time
 
-from .floor import HandFile, _json, _read_json, checksum, verify
+from .floor import HandFile
+from .floor_codec import checksum, read_json, to_json, verify
 
 STATE = (
     "p.status, p.activity, p.definition_hash, p.terminal_at_ms, p.last_sequence,"
@@ -125,7 +126,7 @@ _RENEW_INTERVAL_S = 10.0
 
 @functools.cache
 def _types_of(event_types_json):
-    return {each["name"]: each for each in _read_json(event_types_json)}
+    return {each["name"]: each for each in read_json(event_types_json)}
 
 
 class ProcessFloor(HandFile):
@@ -147,7 +148,7 @@ class ProcessFloor(HandFile):
         time and checksum of the state; whoever waits in here is told. The
         event is returned as it reads back, with its lineage.
         """
-        payload_json = _json(payload).decode()
+        payload_json = to_json(payload).decode()
         now = self._begin()
         row = self._execute(FIND_CONTEXT, (process_id,)).fetchone()
         state, fixed, target = row[:7], row[9:16], row[17:19]
@@ -184,7 +185,7 @@ class ProcessFloor(HandFile):
             "process_id": process_id,
             "sequence": sequence,
             "event_type": event_type,
-            "payload": _read_json(payload_json),
+            "payload": read_json(payload_json),
             "invocation": {
                 "scope": {"session_id": "runtime"},
                 "subject": {
@@ -218,7 +219,7 @@ class ProcessFloor(HandFile):
         if found is not None:
             verify(found[5], "process_leases", process_id, *found[:5])
             if found[1] is not None:
-                holder = _read_json(found[2])
+                holder = read_json(found[2])
                 if found[4] > now and (
                     holder["owner_id"] != owner["owner_id"]
                     or holder["incarnation_id"] != owner["incarnation_id"]
@@ -226,7 +227,7 @@ class ProcessFloor(HandFile):
                     msg = "busy"
                     raise RuntimeError(msg)
             fencing_token = found[0] + 1
-        lease = (fencing_token, token, _json(owner).decode(), now, now + ttl_ms)
+        lease = (fencing_token, token, to_json(owner).decode(), now, now + ttl_ms)
         row = (process_id, *lease)
         self._execute(PUT_LEASE, (*row, checksum("process_leases", *row)))
         self._commit()
@@ -250,7 +251,7 @@ class TriggerFloor(HandFile):
         Record an occurrence; for setting up, never timed.
         """
         now = self._begin()
-        payload_json = _json(payload).decode()
+        payload_json = to_json(payload).decode()
         row = (occurrence_id, source_type, source_key, key, now, payload_json, None)
         self._execute(ADD_OCCURRENCE, (*row, checksum("trigger_occurrences", *row)))
         self._commit()
@@ -267,15 +268,15 @@ class TriggerFloor(HandFile):
         now = self._begin()
         found = self._execute(FIND_OCCURRENCE, (occurrence_id,)).fetchone()
         verify(found[7], "trigger_occurrences", *found[:7])
-        payload = _read_json(found[5])
-        source = None if found[6] is None else _read_json(found[6])
+        payload = read_json(found[5])
+        source = None if found[6] is None else read_json(found[6])
         occurrence = (*found[:5], payload, source)
         matching = []
         for row in self._execute(
             LIST_MATCHING, (found[2], found[1], found[4], occurrence_id)
         ):
             verify(row[16], "trigger_subscriptions", *row[:16])
-            matching.append((row, _read_json(row[15])))
+            matching.append((row, read_json(row[15])))
         if not matching:
             self._commit()
             return []
@@ -288,7 +289,7 @@ class TriggerFloor(HandFile):
                 msg = "not by hand"
                 raise RuntimeError(msg)
             seq += 1
-            digest = hashlib.sha256(_json([occurrence_id, row[0]])).hexdigest()
+            digest = hashlib.sha256(to_json([occurrence_id, row[0]])).hexdigest()
             process_id = f"process:trigger:{digest}"
             content = (
                 *(occurrence_id, row[0], seq, process_id),
@@ -368,7 +369,7 @@ class EffectFloor(HandFile):
         checksum; decoded anew for the caller.
         """
         replay_key = f"step:{step_id}"
-        envelope = _json(
+        envelope = to_json(
             {
                 "kind": "durable_step",
                 "effect_id": step_id,
@@ -390,7 +391,7 @@ class EffectFloor(HandFile):
             if found[4] != "completed":
                 msg = "not by hand"
                 raise RuntimeError(msg)
-            return _read_json(found[5])
+            return read_json(found[5])
 
         token = secrets.token_hex(16)
         created = self._begin()
@@ -404,7 +405,7 @@ class EffectFloor(HandFile):
         self._commit()
         self._renewals.add(token, key)
         try:
-            outcome = _json(function()).decode()
+            outcome = to_json(function()).decode()
             now = self._begin()
             total = checksum(
                 *("effects", *key, session_id, envelope, "completed"),
@@ -417,4 +418,4 @@ class EffectFloor(HandFile):
             self._commit()
         finally:
             self._renewals.remove(token)
-        return _read_json(outcome)
+        return read_json(outcome)

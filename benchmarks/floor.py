@@ -31,160 +31,44 @@ import os
 import secrets
 import sqlite3
 import time
-import zlib
 
 import msgspec
 import zstandard
 
-SESSION = "bench"
-_pack = msgspec.msgpack.Encoder().encode
-_pack_sorted = msgspec.msgpack.Encoder(order="sorted").encode
-_unpack = msgspec.msgpack.Decoder().decode
-_json = msgspec.json.Encoder(order="sorted").encode
-_read_json = msgspec.json.Decoder().decode
-_compressor = zstandard.ZstdCompressor(level=3, write_checksum=False)
+from .floor_codec import (
+    checksum,
+    node_checksum,
+    pack_sorted,
+    read_json,
+    to_json,
+    unpack,
+    verify,
+    verify_node,
+)
+from .floor_sql import (
+    ADD_BATCH,
+    ADD_BLOB,
+    ADD_NODE,
+    CLAIM_BATCH,
+    COMPLETE_BATCHES,
+    FIND_BATCH_BY_KEY,
+    FIND_BLOB,
+    FIND_HEAD,
+    FIND_LEASE,
+    HAS_BLOBS,
+    LAST_NODE,
+    LIST_NODES,
+    LIST_PATH,
+    LIST_TOTALS,
+    MAKE_READY,
+    NEXT_ADMISSION,
+    PUT_HEAD,
+    READY_BATCHES,
+    SESSION,
+)
+from .floor_turn import check_fence, decide, encode_turn, reads_of
+
 _decompressor = zstandard.ZstdDecompressor()
-
-FIND_LEASE = (
-    "SELECT fencing_token, lease_token, owner_json, claimed_at_ms, expires_at_ms,"
-    " checksum FROM session_execution_leases WHERE session_id = ?"
-)
-FIND_HEAD = (
-    "SELECT schema_version, head_revision, config_json, agent_frames_json,"
-    " current_agent_frame_id, checkpoint_ref, leaf_node_id, graph_node_count,"
-    " live_node_count, user_message_count, checksum FROM session_heads"
-    " WHERE session_id = ?"
-)
-PUT_HEAD = (
-    "INSERT INTO session_heads (session_id, schema_version, head_revision,"
-    " config_json, agent_frames_json, current_agent_frame_id, checkpoint_ref,"
-    " leaf_node_id, graph_node_count, live_node_count, user_message_count, checksum)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO UPDATE"
-    " SET head_revision = excluded.head_revision, config_json = excluded.config_json,"
-    " agent_frames_json = excluded.agent_frames_json,"
-    " current_agent_frame_id = excluded.current_agent_frame_id,"
-    " checkpoint_ref = excluded.checkpoint_ref, leaf_node_id = excluded.leaf_node_id,"
-    " graph_node_count = excluded.graph_node_count,"
-    " live_node_count = excluded.live_node_count,"
-    " user_message_count = excluded.user_message_count, checksum = excluded.checksum"
-)
-FIND_TURN = (
-    "SELECT turn_commit_hash, result_json, committed_at_ms, checksum"
-    " FROM session_turn_commits WHERE session_id = ? AND turn_id = ?"
-)
-ADD_TURN = (
-    "INSERT INTO session_turn_commits (session_id, turn_id, turn_commit_hash,"
-    " result_json, committed_at_ms, checksum) VALUES (?, ?, ?, ?, ?, ?)"
-)
-NODE_COLUMNS = (
-    "node_id, seq, parent_node_id, is_tombstoned, is_user_message, node_json, checksum"
-)
-FIND_NODES = (
-    f"SELECT {NODE_COLUMNS} FROM session_nodes"
-    " WHERE session_id = ? AND node_id IN (?, ?, ?)"
-)
-LAST_NODE = "SELECT max(seq) FROM session_nodes WHERE session_id = ?"
-ADD_NODE = (
-    "INSERT INTO session_nodes (session_id, node_id, seq, parent_node_id,"
-    " is_tombstoned, is_user_message, checksum, node_json)"
-    " VALUES (?, ?, ?, ?, 0, ?, ?, ?)"
-)
-LIST_NODES = (
-    f"SELECT {NODE_COLUMNS} FROM session_nodes"
-    " WHERE session_id = ? AND is_tombstoned = 0 ORDER BY seq"
-)
-HAS_BLOBS = (
-    "SELECT blob_ref FROM session_blobs WHERE session_id = ? AND blob_ref IN (?, ?)"
-)
-ADD_BLOB = (
-    "INSERT OR IGNORE INTO session_blobs (session_id, blob_ref, kind, compression,"
-    " raw_bytes, base_ref, content) VALUES (?, ?, ?, ?, ?, NULL, ?)"
-)
-FIND_BLOB = (
-    "SELECT compression, raw_bytes, content FROM session_blobs"
-    " WHERE session_id = ? AND blob_ref = ?"
-)
-COUNTERS = (
-    "input_tokens, output_tokens, cache_read_input_tokens, cache_write_input_tokens,"
-    " reasoning_output_tokens"
-)
-LAST_USAGE = "SELECT max(seq) FROM session_usage WHERE session_id = ?"
-ADD_USAGE = (
-    f"INSERT INTO session_usage (session_id, seq, source, model, {COUNTERS}, checksum)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-FIND_TOTAL = (
-    f"SELECT seq, {COUNTERS}, checksum FROM session_usage_totals"
-    " WHERE session_id = ? AND source = ? AND model = ?"
-)
-PUT_TOTAL = (
-    "INSERT INTO session_usage_totals (session_id, source, model, seq,"
-    f" {COUNTERS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (session_id, source, model) DO UPDATE SET"
-    " input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,"
-    " cache_read_input_tokens = excluded.cache_read_input_tokens,"
-    " cache_write_input_tokens = excluded.cache_write_input_tokens,"
-    " reasoning_output_tokens = excluded.reasoning_output_tokens,"
-    " checksum = excluded.checksum"
-)
-LIST_TOTALS = (
-    f"SELECT source, model, seq, {COUNTERS}, checksum FROM session_usage_totals"
-    " WHERE session_id = ? ORDER BY seq"
-)
-DEFER_INPUTS = (
-    "SELECT input_id FROM session_turn_inputs WHERE session_id = ? AND turn_id = ?"
-    " AND state = 'pending_active'"
-)
-FIND_BATCH_BY_KEY = "SELECT batch_id FROM session_queued_batches WHERE session_id = ? AND source_key = ?"
-NEXT_ADMISSION = (
-    "UPDATE sessions SET admission_seq = admission_seq + 1 WHERE session_id = ?"
-    " RETURNING admission_seq"
-)
-ADD_BATCH = (
-    "INSERT INTO session_queued_batches (session_id, batch_id, enqueue_seq, source_key,"
-    " work_class, delivery_policy, slot_policy, merge_key_json, available_at_ms,"
-    " enqueued_at_ms, is_ready, claim_fencing_token, checksum, payloads_json)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)"
-)
-BATCH_COLUMNS = (
-    "batch_id, enqueue_seq, source_key, work_class, delivery_policy, slot_policy,"
-    " merge_key_json, available_at_ms, enqueued_at_ms, payloads_json, checksum"
-)
-MAKE_READY = (
-    "UPDATE session_queued_batches SET is_ready = 1"
-    " WHERE session_id = ? AND is_ready = 0 AND available_at_ms <= ?"
-)
-READY_BATCHES = (
-    f"SELECT {BATCH_COLUMNS}, claim_fencing_token FROM session_queued_batches"
-    " WHERE session_id = ? AND is_ready = 1 AND available_at_ms <= ?"
-    " AND (claim_expires_at_ms IS NULL OR claim_expires_at_ms <= ?)"
-    " ORDER BY enqueue_seq LIMIT 2"
-)
-CLAIM_BATCH = (
-    "UPDATE session_queued_batches SET claim_id = ?, claim_token = ?,"
-    " claim_owner_json = ?, claim_fencing_token = claim_fencing_token + 1,"
-    " claimed_at_ms = ?, claim_expires_at_ms = ? WHERE session_id = ? AND batch_id = ?"
-)
-COMPLETE_BATCHES = (
-    "DELETE FROM session_queued_batches WHERE session_id = ? AND claim_id = ?"
-    " AND claim_token = ? RETURNING batch_id"
-)
-
-
-def checksum(*fields):
-    """
-    Return the checksum of a row.
-    """
-    return zlib.crc32(_pack(fields))
-
-
-def verify(stored, *fields):
-    """
-    Refuse a damaged row.
-    """
-    if zlib.crc32(_pack(fields)) != stored:
-        msg = "damaged row"
-        raise RuntimeError(msg)
 
 
 class HandFile:
@@ -197,7 +81,7 @@ class HandFile:
         self._wal = f"{path}-wal"
         self._wal_limit_bytes = wal_limit_bytes
         self._database = sqlite3.connect(
-            self._path, isolation_level=None, cached_statements=256
+            self._path, isolation_level=None, cached_statements=256, timeout=15
         )
         self._mover = sqlite3.connect(self._path, isolation_level=None)
         for pragma in (
@@ -213,6 +97,7 @@ class HandFile:
         self._execute = self._database.execute
         found = os.stat(self._path)
         self._identity = (found.st_dev, found.st_ino)
+        self._recent_refs = frozenset()
 
     def close(self):
         """
@@ -247,17 +132,7 @@ class Floor(HandFile):
 
     def _check_fence(self, fence, now):
         found = self._execute(FIND_LEASE, (SESSION,)).fetchone()
-        verify(found[5], "lease", SESSION, *found[:5])
-        owner = _read_json(found[2])
-        if (
-            found[0] != fence["fencing_token"]
-            or found[1] != fence["lease_token"]
-            or owner["owner_id"] != fence["owner_id"]
-            or owner["incarnation_id"] != fence["incarnation_id"]
-            or found[4] <= now
-        ):
-            msg = "lease lost"
-            raise RuntimeError(msg)
+        check_fence(found, fence, now)
 
     def _read_head(self):
         head = self._execute(FIND_HEAD, (SESSION,)).fetchone()
@@ -282,7 +157,7 @@ class Floor(HandFile):
             " checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (SESSION, *fields, checksum("lease", SESSION, *fields)),
         )
-        root = _json({"node_id": "root", "kind": "message", "payload": {}}).decode()
+        root = to_json({"node_id": "root", "kind": "message", "payload": {}}).decode()
         self._execute(
             ADD_NODE,
             (
@@ -291,7 +166,7 @@ class Floor(HandFile):
                 1,
                 None,
                 0,
-                _node_checksum("root", 1, None, 0, root),
+                node_checksum("root", 1, None, 0, root),
                 root,
             ),
         )
@@ -299,155 +174,23 @@ class Floor(HandFile):
         self._execute(PUT_HEAD, (SESSION, *head, checksum("head", SESSION, *head)))
         self._commit()
 
-    def commit_turn(self, turn, fence):  # noqa: PLR0915, a floor is flat
+    def commit_turn(self, turn, fence):
         """
-        Land one stamped turn.
+        Land one stamped turn. What the commit before it stored is not
+        compressed again.
         """
-        state = _pack_sorted(turn["tool_state"])
-        state_ref = hashlib.sha256(state).hexdigest()
-        manifest_map = {
-            "schema_version": 1,
-            "turn_state": turn["turn_state"],
-            "tool_state_ref": state_ref,
-        }
-        manifest = _pack_sorted(manifest_map)
-        manifest_ref = hashlib.sha256(manifest).hexdigest()
-        nodes = [(node, _json(node).decode()) for node in turn["nodes"]]
-        config, frames = _json(turn["config"]).decode(), _json(turn["frames"]).decode()
-        ids = {node["node_id"]: place for place, node in enumerate(turn["nodes"])}
-        turn_hash = hashlib.sha256(
-            _json(
-                {
-                    "session_id": SESSION,
-                    "config": turn["config"],
-                    "agent_frames": turn["frames"],
-                    "current_agent_frame_id": "f",
-                    "graph": {
-                        "kind": "append",
-                        "leaf": len(nodes) - 1,
-                        "nodes": [
-                            {
-                                "kind": node["kind"],
-                                "payload": node["payload"],
-                                "agent_frame_id": node["agent_frame_id"],
-                                "caused_by": node["caused_by"],
-                                "parent": ids.get(
-                                    node["parent_node_id"], node["parent_node_id"]
-                                ),
-                            }
-                            for node in turn["nodes"]
-                        ],
-                    },
-                    "checkpoint": manifest_map,
-                    "usage_deltas": [turn["usage"]],
-                    "completed_batch_ids": [],
-                    "completed_input_ids": [],
-                    "interrupted_turn_input_turn_id": None,
-                    "committed_attachment_ids": [],
-                }
-            )
-        ).hexdigest()
-        packed = _compressor.compress(state)
-        stored, compression = (
-            (packed, "zstd") if len(packed) < len(state) else (state, "none")
-        )
-
+        encoded = encode_turn(turn, self._recent_refs)
         now = self._begin()
-        head = self._read_head()
-        if self._execute(FIND_TURN, (SESSION, turn["turn_id"])).fetchone():
-            msg = "replay"
-            raise RuntimeError(msg)
-        self._check_fence(fence, now)
-        if head[1] != turn["expected"]:
-            msg = "conflict"
-            raise RuntimeError(msg)
-        known = {
-            ref
-            for (ref,) in self._execute(HAS_BLOBS, (SESSION, state_ref, manifest_ref))
-        }
-        if state_ref not in known:
-            self._execute(
-                ADD_BLOB,
-                (SESSION, state_ref, "tool_state", compression, len(state), stored),
-            )
-        if manifest_ref not in known:
-            self._execute(
-                ADD_BLOB,
-                (
-                    SESSION,
-                    manifest_ref,
-                    "checkpoint_manifest",
-                    "none",
-                    len(manifest),
-                    manifest,
-                ),
-            )
-        usage = turn["usage"]
-        counters = tuple(usage["usage"].values())
-        key = (SESSION, usage["source"], usage["model"])
-        (seq,) = self._execute(LAST_USAGE, (SESSION,)).fetchone()
-        row = (SESSION, (seq or 0) + 1, *key[1:], *counters)
-        self._execute(ADD_USAGE, (*row, checksum("usage", *row)))
-        total = self._execute(FIND_TOTAL, key).fetchone()
-        if total is None:
-            place, sums = 1, counters
-        else:
-            verify(total[6], "total", *key, *total[:6])
-            place = total[0]
-            sums = tuple(a + b for a, b in zip(total[1:6], counters, strict=True))
-        row = (*key, place, *sums)
-        self._execute(PUT_TOTAL, (*row, checksum("total", *row)))
-
-        parent = turn["nodes"][0]["parent_node_id"]
-        found = self._execute(FIND_NODES, (SESSION, parent, *ids)).fetchall()
-        if len(found) != 1 or found[0][0] != parent or found[0][3]:
-            msg = "unknown parent"
-            raise RuntimeError(msg)
-        _verify_node(found[0])
-        (seq,) = self._execute(LAST_NODE, (SESSION,)).fetchone()
-        for node, text in nodes:
-            seq += 1
-            is_user = int(node["payload"]["role"] == "user")
-            self._execute(
-                ADD_NODE,
-                (
-                    SESSION,
-                    node["node_id"],
-                    seq,
-                    node["parent_node_id"],
-                    is_user,
-                    _node_checksum(
-                        node["node_id"], seq, node["parent_node_id"], is_user, text
-                    ),
-                    text,
-                ),
-            )
-        count = head[8] + len(nodes)
-        values = (
-            1,
-            head[1] + 1,
-            config,
-            frames,
-            "f",
-            manifest_ref,
-            nodes[-1][0]["node_id"],
-            count,
-            count,
-            head[9] + sum(n["payload"]["role"] == "user" for n, _ in nodes),
-        )
-        self._execute(PUT_HEAD, (SESSION, *values, checksum("head", SESSION, *values)))
-        self._execute(DEFER_INPUTS, (SESSION, turn["turn_id"])).fetchall()
-        result = _json(
-            {
-                "head_revision": head[1] + 1,
-                "checkpoint_ref": manifest_ref,
-                "manifest": manifest_map,
-            }
-        ).decode()
-        row = (SESSION, turn["turn_id"], turn_hash, result, now)
-        self._execute(ADD_TURN, (*row, checksum("turn", *row)))
+        found = [
+            self._execute(statement, values).fetchall()
+            for statement, values in reads_of(turn, encoded)
+        ]
+        revision, writes = decide(turn, encoded, fence, found, now)
+        for statement, values in writes:
+            self._execute(statement, values)
         self._commit()
-        return head[1] + 1
+        self._recent_refs = encoded.refs
+        return revision
 
     def add_plain_nodes(self, nodes):
         """
@@ -458,9 +201,9 @@ class Floor(HandFile):
         (seq,) = self._execute(LAST_NODE, (SESSION,)).fetchone()
         for node in nodes:
             seq += 1
-            text = _json(node).decode()
+            text = to_json(node).decode()
             node_id, parent = node["node_id"], node["parent_node_id"]
-            total = _node_checksum(node_id, seq, parent, 0, text)
+            total = node_checksum(node_id, seq, parent, 0, text)
             self._execute(ADD_NODE, (SESSION, node_id, seq, parent, 0, total, text))
         head[7] = head[8] = head[8] + len(nodes)
         values = head[:10]
@@ -477,12 +220,34 @@ class Floor(HandFile):
         head = self._read_head()
         nodes = []
         for row in self._execute(LIST_NODES, (SESSION,)):
-            _verify_node(row)
+            verify_node(row)
             nodes.append(decode(row[5]))
         if len(nodes) != head[8]:
             msg = "nodes are missing"
             raise RuntimeError(msg)
-        config, frames = _read_json(head[2]), _read_json(head[3])
+        return self._rest(head, nodes)
+
+    def load_path(self, node_type):
+        """
+        Read the session with the path from its root to its leaf.
+        """
+        decode = msgspec.json.Decoder(node_type).decode
+        self._execute("BEGIN")
+        self._require_current()
+        head = self._read_head()
+        rows = self._execute(LIST_PATH, (SESSION, head[6], head[8])).fetchall()
+        rows.sort(key=lambda row: -row[7])
+        nodes = []
+        for row in rows:
+            verify_node(row)
+            nodes.append(decode(row[5]))
+        if rows[0][2] is not None:
+            msg = "a parent is missing"
+            raise RuntimeError(msg)
+        return self._rest(head, nodes)
+
+    def _rest(self, head, nodes):
+        config, frames = read_json(head[2]), read_json(head[3])
         manifest = state = None
         if head[5] is not None:
             manifest = self._blob(head[5])
@@ -501,7 +266,7 @@ class Floor(HandFile):
         if len(content) != raw or hashlib.sha256(content).hexdigest() != ref:
             msg = "damaged blob"
             raise RuntimeError(msg)
-        return _unpack(content)
+        return unpack(content)
 
     def read_head_meta(self):
         """
@@ -511,13 +276,13 @@ class Floor(HandFile):
         self._require_current()
         head = self._read_head()
         self._execute("COMMIT")
-        return head[1], _read_json(head[2]), _read_json(head[3]), head[5], head[6]
+        return head[1], read_json(head[2]), read_json(head[3]), head[5], head[6]
 
     def enqueue(self, payload, key):
         """
         Enqueue one batch of one payload, unless its key is known.
         """
-        payloads = _json([payload]).decode()
+        payloads = to_json([payload]).decode()
         now = self._begin()
         if self._execute(FIND_BATCH_BY_KEY, (SESSION, key)).fetchone():
             msg = "known key"
@@ -557,7 +322,7 @@ class Floor(HandFile):
             (claim_id, token, owner_json, now, now + ttl_ms, SESSION, head[0]),
         )
         self._commit()
-        return claim_id, token, head[0], _read_json(head[9])
+        return claim_id, token, head[0], read_json(head[9])
 
     def complete(self, claim, fence):
         """
@@ -565,7 +330,7 @@ class Floor(HandFile):
         """
         claim_id, token, batch_id, _ = claim
         manifest_map = {"schema_version": 1, "turn_state": {}}
-        manifest = _pack_sorted(manifest_map)
+        manifest = pack_sorted(manifest_map)
         ref = hashlib.sha256(manifest).hexdigest()
         now = self._begin()
         head = self._read_head()
@@ -582,11 +347,3 @@ class Floor(HandFile):
         values = (1, head[1] + 1, "{}", "[]", "", ref, *head[6:10])
         self._execute(PUT_HEAD, (SESSION, *values, checksum("head", SESSION, *values)))
         self._commit()
-
-
-def _node_checksum(node_id, seq, parent, is_user, text):
-    return checksum("node", SESSION, node_id, seq, parent, is_user, text)
-
-
-def _verify_node(row):
-    verify(row[6], "node", SESSION, row[0], row[1], row[2], row[4], row[5])

@@ -292,6 +292,9 @@ if TYPE_CHECKING:
         BlobProfile as BlobProfile,
     )
     from .model.options import (
+        CheckpointRetention as CheckpointRetention,
+    )
+    from .model.options import (
         DurabilityTier as DurabilityTier,
     )
     from .model.options import (
@@ -708,6 +711,18 @@ if TYPE_CHECKING:
     from .runtime import (
         wake_source_key as wake_source_key,
     )
+    from .session_copies import (
+        CopyOutcome as CopyOutcome,
+    )
+    from .session_copies import (
+        CopyReport as CopyReport,
+    )
+    from .session_copies import (
+        SessionCopy as SessionCopy,
+    )
+    from .session_copies import (
+        copy_sessions as copy_sessions,
+    )
     from .store import (
         SessionTransaction as SessionTransaction,
     )
@@ -834,6 +849,7 @@ _HOMES = {
     ),
     "model.options": (
         "BlobProfile",
+        "CheckpointRetention",
         "DurabilityTier",
         "GcPolicy",
         "LeaseTimings",
@@ -997,6 +1013,12 @@ _HOMES = {
         "keep_session_lease",
         "this_process",
         "wake_source_key",
+    ),
+    "session_copies": (
+        "CopyOutcome",
+        "CopyReport",
+        "SessionCopy",
+        "copy_sessions",
     ),
     "store": (
         "SessionTransaction",

@@ -22,6 +22,17 @@ class Clock(Protocol):
         ...
 
 
+def ask_ahead(clock: Clock) -> None:
+    """
+    Have a clock that is far away asked now, in the caller's transaction and
+    behind the locks it holds, whatever was asked before; the answer is waited
+    for when it is needed. A clock at hand is simply read when it is.
+    """
+    ask = getattr(clock, "ask", None)
+    if ask is not None:
+        ask()
+
+
 class SystemClock:
     """
     The host's wall clock; a clock before 1970 reads as 0.

@@ -147,6 +147,8 @@ def enter_wal(path: Path, options: StoreOptions) -> None:
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
                 if mode != "wal":
+                    # Heard only while the file is empty: before anything else.
+                    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                     connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 return
             finally:

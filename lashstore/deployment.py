@@ -11,11 +11,10 @@ from typing import Self, TypeVar
 import sqlalchemy as sa
 
 from .clock import Clock
-from .engines import Database, open_database, open_memory
+from .engines import Database, Notifications, open_database, open_memory, parse_target
 from .errors import BackendError, StoreClosedError
 from .failures import DatabaseGoneError
 from .model.options import DurabilityTier, StoreOptions
-from .store.handle import sqlite_path
 
 T = TypeVar("T")
 
@@ -35,12 +34,12 @@ class ComponentDatabase:
     @classmethod
     def open(cls, target: str | Path, component: str, options: StoreOptions) -> Self:
         """
-        Open a file, or make it, with the tables of *component* in it.
+        Open a database, or make it, with the tables of *component* in it.
 
         Raises:
             As `lashstore.engines.open_database`.
         """
-        return cls(open_database(sqlite_path(target), component, options))
+        return cls(open_database(parse_target(target), component, options))
 
     @classmethod
     def memory(cls, component: str, options: StoreOptions = StoreOptions()) -> Self:
@@ -48,6 +47,20 @@ class ComponentDatabase:
         Make a database that lives as long as the object.
         """
         return cls(open_memory(component, options))
+
+    @property
+    def clock(self) -> Clock:
+        """
+        The clock of a store that was given none.
+        """
+        return self._database.clock
+
+    @property
+    def notifications(self) -> Notifications | None:
+        """
+        How it tells of what others write; None: nobody tells.
+        """
+        return self._database.notifications
 
     def require_open(self) -> None:
         """
@@ -99,9 +112,9 @@ class DeploymentStore:
 
     durability_tier: DurabilityTier
 
-    def __init__(self, database: ComponentDatabase, clock: Clock) -> None:
+    def __init__(self, database: ComponentDatabase, clock: Clock | None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.clock
         self.durability_tier = database.durability_tier
 
     def close(self) -> None:

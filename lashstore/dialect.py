@@ -18,6 +18,11 @@ class Dialect(SQLiteDialect_pysqlite):
 
     supports_statement_cache = True
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Compiled by repositories' runner; see lashstore.repos._run.
+        self.statements: dict[Any, Any] = {}
+
     def do_begin(self, dbapi_connection: Any) -> None:
         """
         Begin a transaction, or go on in the one the database has begun.

@@ -3,17 +3,15 @@
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .clock import Clock, SystemClock
-from .codec import sha256_hex
-from .connections import is_absent
-from .database_cache import CachedSource, DatabaseCache
-from .engines import Database, open_database
+import sqlalchemy as sa
+
+from .clock import Clock
+from .engines import parse_target
 from .errors import (
     InvalidArgumentError,
     LashStoreError,
@@ -21,7 +19,6 @@ from .errors import (
     StoreClosedError,
 )
 from .failures import DatabaseGoneError
-from .files import remove_files
 from .model.options import DurabilityTier, StoreOptions
 from .model.record import require_counter, require_optional_text, require_text
 from .model.session import (
@@ -31,24 +28,16 @@ from .model.session import (
     SessionRelation,
     check_meta,
 )
-from .repos.sessions import SessionIdentity
+from .session_places import (
+    FileSessions,
+    ServerSessions,
+    SessionPlace,
+    SessionPlaces,
+)
 from .store import Store
-from .store.handle import bind, find_identity, sqlite_path
-from .tables import SESSION_COMPONENT
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-_FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{16}\.db")
 _ATTEMPTS = 10
 _HERE = "."
-
-
-def session_file_name(session_id: str) -> str:
-    """
-    Return the name of a session's file: readable, safe on every file system,
-    and made unique by a hash of the id.
-    """
-    readable = _UNSAFE.sub("_", session_id).strip("_")[:80] or "session"
-    return f"{readable}-{sha256_hex(session_id.encode())[:16]}.db"
 
 
 class SessionStoreFactory:
@@ -89,11 +78,15 @@ class SessionStoreFactory:
         if require_counter("max_open_engines", max_open_engines) < 1:
             msg = "max_open_engines must be at least 1"
             raise InvalidArgumentError(msg)
-        self._root = sqlite_path(root)
         self._options = options
-        self._clock = clock or SystemClock()
-        self._cache = DatabaseCache(self._open_database, max_open_engines)
+        self._clock = clock
         self._is_closed = False
+        place = parse_target(root)
+        self._places: SessionPlaces = (
+            ServerSessions(place, options)
+            if isinstance(place, sa.URL)
+            else FileSessions(place, options, max_open_engines=max_open_engines)
+        )
 
     def create_store(
         self,
@@ -125,19 +118,16 @@ class SessionStoreFactory:
         meta = SessionMeta(
             session_id=session_id,
             session_name=session_id if session_name is None else session_name,
-            created_at=f"unix:{self._clock.now_ms() // 1000}",
+            created_at=f"unix:{self._now_ms() // 1000}",
             model=model,
             cwd=str(Path.cwd()) if cwd == _HERE else require_optional_text("cwd", cwd),
             relation=relation,
         )
         check_meta(meta)
-        path = self.path_for_session(session_id)
         for _ in range(_ATTEMPTS):
-            if is_absent(path):
-                open_database(path, SESSION_COMPONENT, self._options).close()
             # Somebody may delete it this very moment; then it is made anew.
             with contextlib.suppress(DatabaseGoneError, SessionDeletedError):
-                store = self._store(path, session_id)
+                store = self._store(self._places.make(session_id))
                 store._seed_session_meta(meta)  # noqa: SLF001, our own part of it
                 return store
         raise SessionDeletedError(session_id=session_id)
@@ -152,13 +142,8 @@ class SessionStoreFactory:
         """
         self._require_open()
         require_text("session_id", session_id)
-        path = self.path_for_session(session_id)
-        if is_absent(path):
-            return None
-        try:
-            return self._store(path, session_id)
-        except DatabaseGoneError:
-            return None
+        place = self._places.find(session_id)
+        return None if place is None else self._store(place)
 
     def delete_session(self, session_id: str) -> None:
         """
@@ -176,15 +161,13 @@ class SessionStoreFactory:
         """
         self._require_open()
         require_text("session_id", session_id)
-        path = self.path_for_session(session_id)
-        remove_files(path, self._options)
-        self._cache.forget(path)
+        self._places.delete(session_id)
 
     def path_for_session(self, session_id: str) -> Path:
         """
         Return where a session's file is, whether it exists or not.
         """
-        return self._root / session_file_name(require_text("session_id", session_id))
+        return self._places.path_for_session(require_text("session_id", session_id))
 
     def list_sessions(
         self, *, on_error: Callable[[Path, LashStoreError], None] | None = None
@@ -201,15 +184,16 @@ class SessionStoreFactory:
             StoreClosedError: The factory is closed.
             The first damaged session's error, without *on_error*.
         """
-        for path, store in self._stores(on_error):
+        self._require_open()
+        for place in self._places.list_places(on_error):
             try:
-                info = store.load_picker_info()
+                info = self._store(place).load_picker_info()
             except SessionDeletedError:
                 continue
             except LashStoreError as error:
                 if on_error is None:
                     raise
-                on_error(path, error)
+                on_error(place.path, error)
                 continue
             if info is not None:
                 yield info
@@ -220,7 +204,7 @@ class SessionStoreFactory:
         of its stores afterwards raises `StoreClosedError`.
         """
         self._is_closed = True
-        self._cache.close()
+        self._places.close()
 
     def __enter__(self) -> Self:
         return self
@@ -238,59 +222,21 @@ class SessionStoreFactory:
             msg = "the factory is closed: make a new one"
             raise StoreClosedError(msg)
 
-    def _open_database(self, path: Path) -> Database:
-        return open_database(path, SESSION_COMPONENT, self._options, create=False)
+    def _now_ms(self) -> int:
+        return (self._clock or self._places.clock).now_ms()
 
-    def _store(self, path: Path, session_id: str) -> Store:
-        with self._cache.pinned(path) as database:
-            return self._store_over(path, database, bind(database, session_id))
-
-    def _find_store(self, path: Path) -> Store | None:
-        with self._cache.pinned(path) as database:
-            identity = find_identity(database)
-            if identity is None:
-                return None
-            return self._store_over(path, database, identity)
-
-    def _store_over(
-        self, path: Path, database: Database, identity: SessionIdentity
-    ) -> Store:
+    def _store(self, place: SessionPlace) -> Store:
         return Store(
-            CachedSource(self._cache, path),
-            database,
-            identity,
+            place.source,
+            place.database,
+            place.identity,
             options=self._options,
             clock=self._clock,
-            siblings=lambda: self._siblings(identity.session_id),
+            siblings=lambda: self._siblings(place.identity.session_id),
         )
-
-    def _stores(
-        self, on_error: Callable[[Path, LashStoreError], None] | None
-    ) -> Iterator[tuple[Path, Store]]:
-        self._require_open()
-        for path in self._session_files():
-            if is_absent(path):
-                continue
-            try:
-                store = self._find_store(path)
-            except DatabaseGoneError:
-                continue
-            except LashStoreError as error:
-                if on_error is None:
-                    raise
-                on_error(path, error)
-                continue
-            if store is not None:
-                yield path, store
 
     def _siblings(self, session_id: str) -> Iterator[Store]:
-        for _, store in self._stores(None):
-            if store.session_id != session_id:
-                yield store
-
-    def _session_files(self) -> list[Path]:
-        if not self._root.is_dir():
-            return []
-        return sorted(
-            path for path in self._root.iterdir() if _FILE_NAME.fullmatch(path.name)
-        )
+        self._require_open()
+        for place in self._places.list_places(None):
+            if place.identity.session_id != session_id:
+                yield self._store(place)

@@ -62,8 +62,14 @@ def _table(name: str, *parts: Any) -> sa.Table:
     return sa.Table(name, metadata, *parts, sqlite_strict=True)
 
 
+# By code point on both engines; and an operating system's new collation rules
+# cannot make PostgreSQL's indexes wrong
+# (https://wiki.postgresql.org/wiki/Locale_data_changes).
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
 def _text(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=null, primary_key=key)
+    return sa.Column(name, _TEXT, nullable=null, primary_key=key)
 
 
 def _integer(name: str, *, null: bool = False, key: bool = False) -> sa.Column[Any]:
@@ -233,14 +239,36 @@ session_blobs = _table(
     _integer("raw_bytes"),
     # The blob this one is stored as a difference to; NULL: stored whole.
     _text("base_ref", null=True),
+    # How many others must be read to read this one. No content: a wrong one
+    # can only end a chain early or late.
+    _integer("chain_depth"),
     sa.Column("content", sa.LargeBinary, nullable=False),
     _one_of("kind", ArtifactKind),
     _one_of("compression", ("none", "zstd")),
-    _counters("raw_bytes"),
-    # remove_unreachable: is this blob some other's base?
+    _counters("raw_bytes", "chain_depth"),
+    sa.CheckConstraint(
+        "(base_ref IS NULL) = (chain_depth = 0)", name="chain_depth_of_base"
+    ),
+    # remove_free, list_page: is this blob some other's base?
     _partial(
         "ix_session_blobs_bases", "session_id", "base_ref", where="base_ref IS NOT NULL"
     ),
+)
+
+# One row per blob that a commit's checkpoint named. A blob without a row was
+# put by itself, and goes with a garbage collection only. No content: damage
+# can only keep what an earlier checkpoint had, or let it go.
+session_checkpoint_blobs = _table(
+    "session_checkpoint_blobs",
+    _text("session_id", key=True),
+    _text("blob_ref", key=True),
+    # The revision of the last commit that named it. 0: no kept checkpoint
+    # does, and it goes with the last blob that has it as its base.
+    _integer("last_revision"),
+    _integer("named_at_ms"),
+    _counters("last_revision", "named_at_ms"),
+    # list_oldest, remove_until: what a commit lets go of.
+    sa.Index("ix_session_checkpoint_blobs_revision", "session_id", "last_revision"),
 )
 
 # Names given to blobs; each is a root of garbage collection.
@@ -252,7 +280,7 @@ session_artifacts = _table(
     _text("blob_ref"),
     _integer("checksum"),
     _one_of("namespace", ("module", "artifact", "process_execution_env")),
-    # remove_unreachable: blobs that a name keeps.
+    # remove_free, list_page: blobs that a name keeps.
     sa.Index("ix_session_artifacts_blob_ref", "session_id", "blob_ref"),
 )
 
@@ -504,6 +532,7 @@ SESSION_TABLES: tuple[sa.Table, ...] = (
     session_heads,
     session_nodes,
     session_blobs,
+    session_checkpoint_blobs,
     session_artifacts,
     session_usage,
     session_usage_totals,
@@ -725,16 +754,13 @@ effects = _table(
 
 EFFECT_TABLES: tuple[sa.Table, ...] = (effects,)
 
-# Ids that lists are ordered by: by code point on both engines.
-_ORDERED_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-
 # One row per process: where it stands. What never changes is in
 # `process_registrations`, so that an event rewrites little. Its checksum is
 # reduced by `updated_at_ms`, which therefore one statement may move for many
 # rows.
 processes = _table(
     "processes",
-    sa.Column("process_id", _ORDERED_TEXT, primary_key=True),
+    _text("process_id", key=True),
     _text("status"),
     # A running process is idle or waiting; that, too, is listed by.
     _text("activity"),
@@ -856,7 +882,7 @@ process_events = _table(
 # One row per event that wakes, until it is acknowledged.
 process_wakes = _table(
     "process_wakes",
-    sa.Column("process_id", _ORDERED_TEXT, primary_key=True),
+    _text("process_id", key=True),
     _integer("sequence", key=True),
     _integer("created_at_ms"),
     # Written with the event; NULL: there was nobody to wake.
@@ -881,8 +907,8 @@ process_wakes = _table(
 # session itself.
 process_handle_grants = _table(
     "process_handle_grants",
-    sa.Column("session_id", _ORDERED_TEXT, primary_key=True),
-    sa.Column("agent_frame_id", _ORDERED_TEXT, primary_key=True),
+    _text("session_id", key=True),
+    _text("agent_frame_id", key=True),
     _of_process(),
     _text("descriptor_json"),
     _integer("checksum"),

@@ -10,12 +10,13 @@ from typing import Self
 import msgspec
 import sqlalchemy as sa
 
-from .clock import Clock, SystemClock
+from .clock import Clock
 from .deployment import ComponentDatabase, DeploymentStore
 from .errors import (
     BackendError,
     CorruptRecordError,
     OccurrenceConflictError,
+    StoreBusyError,
     TriggerError,
     UnknownOccurrenceError,
 )
@@ -27,6 +28,7 @@ from .model.record import (
     require_upper_bound,
 )
 from .model.trigger_rules import (
+    PreparedSubscription,
     TriggerDelivery,
     is_same_occurrence,
     plan_delivery,
@@ -74,32 +76,36 @@ class TriggerStore(DeploymentStore):
         options: StoreOptions = StoreOptions(),
     ) -> Self:
         """
-        Open a trigger store's file, or make it; other components' tables in
+        Open a trigger store's database, or make it; other components' tables in
         it stay as they are.
 
         Args:
             target: Path of a SQLite file; absent or empty, it is made with
-                mode 0600, and missing folders with 0700.
+                mode 0600, and missing folders with 0700. It may hold other
+                components as well, such as a session. Or the address of a
+                PostgreSQL database, `postgresql+psycopg://…`, with
+                `?schema=NAME` for where in it; an empty one gets the tables.
 
-            clock: None: the host's.
+            clock: None: the host's on a file, the server's on a server.
 
         Raises:
             NotALashStoreError: The file is something else; it was left as
                 it is.
             SchemaVersionError: Its trigger tables are of another version.
-            InvalidArgumentError: It is no path.
-            StoreBusyError: The file was locked too long; retry.
-            BackendError: The file cannot be opened.
+            InvalidArgumentError: It is neither path nor address.
+            StoreBusyError: It was locked too long, or the server cannot be
+                reached; retry.
+            BackendError: It cannot be opened.
         """
         database = ComponentDatabase.open(target, TRIGGER_COMPONENT, options)
-        return cls(database, clock or SystemClock())
+        return cls(database, clock)
 
     @classmethod
     def memory(cls, *, clock: Clock | None = None) -> Self:
         """
         Make a trigger store that lives as long as the object.
         """
-        return cls(ComponentDatabase.memory(TRIGGER_COMPONENT), clock or SystemClock())
+        return cls(ComponentDatabase.memory(TRIGGER_COMPONENT), clock)
 
     def register_subscription(
         self, draft: TriggerSubscriptionDraft
@@ -125,16 +131,18 @@ class TriggerStore(DeploymentStore):
 
         def operation(connection: sa.Connection) -> TriggerSubscriptionRecord:
             repository = TriggerRepository(connection)
-            if draft.client_key is not None:
-                stored = repository.find_by_client_key(
-                    prepared.registrant_key, draft.client_key
-                )
+            stored = _find_by_client_key(repository, prepared)
+            if stored is not None:
+                return stored
+            number = repository.next_number()
+            if repository.has_other_writers:
+                # Who used the key meanwhile had the numbers before us, and
+                # has let go of them.
+                stored = _find_by_client_key(repository, prepared)
                 if stored is not None:
                     return stored
             return repository.add_subscription(
-                prepared,
-                number=repository.next_number(),
-                now_ms=self._clock.now_ms(),
+                prepared, number=number, now_ms=self._clock.now_ms()
             )
 
         return self._database.write(operation)
@@ -169,14 +177,14 @@ class TriggerStore(DeploymentStore):
         """
         require_text("session_id", session_id)
         require_text("handle", handle)
-        return self._cancel(lambda repo: repo.find_registered(session_id, handle))
+        return self._cancel(lambda repo: repo.hold_registered(session_id, handle))
 
     def cancel_subscription_by_id(self, subscription_id: str) -> bool:
         """
         As `cancel_subscription`, whoever registered it, hosts included.
         """
         require_text("subscription_id", subscription_id)
-        return self._cancel(lambda repo: repo.find_subscription(subscription_id))
+        return self._cancel(lambda repo: repo.hold_subscription(subscription_id))
 
     def _cancel(
         self, find: Callable[[TriggerRepository], TriggerSubscriptionRecord | None]
@@ -218,6 +226,7 @@ class TriggerStore(DeploymentStore):
 
         def operation(connection: sa.Connection) -> int:
             repository = TriggerRepository(connection)
+            repository.hold_of_session(session_id)
             removed = repository.remove_session(session_id)
             waking = repository.list_waking(session_id)
             # A damaged one cannot fire; it must not keep a session alive.
@@ -259,7 +268,10 @@ class TriggerStore(DeploymentStore):
         def operation(connection: sa.Connection) -> TriggerOccurrenceRecord:
             repository = TriggerRepository(connection)
             is_new = repository.add_occurrence(prepared, now_ms=self._clock.now_ms())
-            stored = _require_occurrence(repository, prepared.occurrence_id)
+            stored = repository.find_occurrence(prepared.occurrence_id)
+            if stored is None:
+                msg = f"{prepared.occurrence_id!r} was recorded and pruned: try again"
+                raise StoreBusyError(msg)
             if not is_new and not is_same_occurrence(stored, prepared):
                 raise OccurrenceConflictError(idempotency_key=prepared.idempotency_key)
             return stored
@@ -294,16 +306,20 @@ class TriggerStore(DeploymentStore):
             connection: sa.Connection,
         ) -> tuple[TriggerDeliveryReservation, ...]:
             repository = TriggerRepository(connection)
-            occurrence = _require_occurrence(repository, occurrence_id)
+            # Two hosts that let it meet subscriptions do so one by one.
+            occurrence = repository.hold_occurrence(occurrence_id)
+            if occurrence is None:
+                raise UnknownOccurrenceError(occurrence_id=occurrence_id)
             matching = repository.list_matching(occurrence)
             _log_damaged(matching.damaged)
             if not matching.intact:
                 return ()
             now_ms = self._clock.now_ms()
-            first_seq = repository.last_pending_seq() + 1
+            # Last of all: from here on, other occurrences wait for us.
+            seqs = repository.next_seqs(len(matching.intact))
             deliveries = [
                 plan_delivery(occurrence, subscription, seq=seq, now_ms=now_ms)
-                for seq, subscription in enumerate(matching.intact, first_seq)
+                for seq, subscription in zip(seqs, matching.intact, strict=True)
             ]
             repository.add_deliveries(deliveries)
             return tuple(
@@ -360,9 +376,10 @@ class TriggerStore(DeploymentStore):
 
         def operation(connection: sa.Connection) -> None:
             repository = TriggerRepository(connection)
-            delivery = repository.find_delivery(occurrence_id, subscription_id)
+            delivery = repository.hold_delivery(occurrence_id, subscription_id)
             if delivery is None:
-                _require_occurrence(repository, occurrence_id)
+                if repository.find_occurrence(occurrence_id) is None:
+                    raise UnknownOccurrenceError(occurrence_id=occurrence_id)
                 msg = (
                     f"{subscription_id!r} has no delivery of {occurrence_id!r}: "
                     "reserve it first, or drop it if the subscription was deleted"
@@ -401,13 +418,13 @@ class TriggerStore(DeploymentStore):
         )
 
 
-def _require_occurrence(
-    repository: TriggerRepository, occurrence_id: str
-) -> TriggerOccurrenceRecord:
-    occurrence = repository.find_occurrence(occurrence_id)
-    if occurrence is None:
-        raise UnknownOccurrenceError(occurrence_id=occurrence_id)
-    return occurrence
+def _find_by_client_key(
+    repository: TriggerRepository, prepared: PreparedSubscription
+) -> TriggerSubscriptionRecord | None:
+    client_key = prepared.draft.client_key
+    if client_key is None:
+        return None
+    return repository.find_by_client_key(prepared.registrant_key, client_key)
 
 
 def _log_damaged(damaged: Iterable[CorruptRecordError]) -> None:

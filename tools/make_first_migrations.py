@@ -23,7 +23,7 @@ from lashstore import tables
 ROOT = Path(__file__).resolve().parent.parent
 CHAINS = ROOT / "lashstore" / "migrations" / "chains"
 _INTEGER = "sa.BigInteger().with_variant(sa.Integer(), 'sqlite')"
-_ORDERED = "sa.Text().with_variant(sa.Text(collation='C'), 'postgresql')"
+_TEXT = "sa.Text().with_variant(sa.Text(collation='C'), 'postgresql')"
 
 _HEAD = '''"""
 The first schema of the {component} component.
@@ -54,9 +54,9 @@ def source(component: str) -> str:
     lines = [_HEAD.format(component=component, integer=_INTEGER)]
     body = [line for table in ordered for line in _statements(table)]
     text = "\n".join(body).replace(_INTEGER, "_INTEGER")
-    if _ORDERED in text:
-        lines.append(f"_ORDERED_TEXT = {_ORDERED}\n")
-        text = text.replace(_ORDERED, "_ORDERED_TEXT")
+    if _TEXT in text:
+        lines.append(f"_TEXT = {_TEXT}\n")
+        text = text.replace(_TEXT, "_TEXT")
     lines.append("\n\ndef upgrade(op: Operations) -> None:\n")
     lines.append('    """\n    Make every table and index.\n    """\n')
     lines += [f"    {line}\n" for line in text.splitlines()]

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from lashstore.clock import Clock, SystemClock
+from lashstore.clock import Clock
 from lashstore.model.options import StoreOptions
 from lashstore.model.process_events import ProcessEvent
 from lashstore.model.process_outputs import AwaitOutput
@@ -32,7 +32,7 @@ class AsyncProcessRegistry(AsyncProcessRegistryTwins, AsyncHandle[ProcessRegistr
         cls,
         target: str | Path,
         *,
-        clock: Clock = SystemClock(),
+        clock: Clock | None = None,
         options: StoreOptions = StoreOptions(),
     ) -> Self:
         """
@@ -43,7 +43,7 @@ class AsyncProcessRegistry(AsyncProcessRegistryTwins, AsyncHandle[ProcessRegistr
         )
 
     @classmethod
-    async def memory(cls, *, clock: Clock = SystemClock()) -> Self:
+    async def memory(cls, *, clock: Clock | None = None) -> Self:
         """
         Make a registry that lives as long as the object; as
         `ProcessRegistry.memory`.
@@ -84,4 +84,7 @@ class AsyncProcessRegistry(AsyncProcessRegistryTwins, AsyncHandle[ProcessRegistr
                 found = await self._hops.run(registry._read, question.look)  # noqa: SLF001
                 if found is not None:
                     return found
-                question.was_told(await changed.wait(question.pause_s()))
+                question.was_told(
+                    await changed.wait(question.pause_s()),
+                    hears_others=changes.hears_others,
+                )

@@ -128,7 +128,7 @@ def _check(
     wrong += ["transcript"] * (killed.messages() != plan.messages)
     wrong += ["number of turns"] * (len(killed.turns) != len(plan.turns))
     if wrong:
-        msg = f"the killed session differs in: {', '.join(wrong)} ({killed.path})"
+        msg = f"the killed session differs in: {', '.join(wrong)} ({killed.place})"
         raise HostingError(msg)
     console.print(
         f"Equal: {len(killed.session.graph.nodes)} nodes, the leaf, the ledger of "
@@ -165,4 +165,6 @@ def _show(console: Console, picture: SessionPicture) -> None:
         "length(node_json) FROM session_nodes ORDER BY seq"
     )
     console.print("\nLook at it:", markup=False)
-    console.print(f'  sqlite3 "{picture.path}" "{query}"', soft_wrap=True, markup=False)
+    console.print(
+        f'  sqlite3 "{picture.place}" "{query}"', soft_wrap=True, markup=False
+    )

@@ -15,6 +15,7 @@ from lashstore.hosting.errors import HostingError
 # A command's name is its module's and its function's. The line of help stands
 # here, so that `lashstore --help` need not import what a command imports.
 _COMMANDS = {
+    "copy": "Copy sessions between folders of files and PostgreSQL databases.",
     "db": "Upgrade databases, and tell which need it.",
     "demo": "Kill a session five times and show that nothing is lost.",
     "replay": "Run a recorded conversation as an agent host would.",

@@ -13,7 +13,7 @@ from lashstore.hosting.plan import build_plan
 from lashstore.hosting.runner import RunOptions, run_plan
 from lashstore.hosting.transcript import read_transcript
 
-from .folder import FOLDER, refuse_url
+from .folder import Root
 from .progress import show_progress
 from .summary import summary_lines
 
@@ -23,9 +23,9 @@ from .summary import summary_lines
 @click.option(
     "--root",
     required=True,
-    type=FOLDER,
-    callback=refuse_url,
-    help="Folder of the sessions.",
+    type=Root(),
+    metavar="FOLDER|URL",
+    help="Folder of the sessions, or address of a PostgreSQL database.",
 )
 @click.option("--session", "session_id", required=True, help="Id of the session.")
 @click.option(
@@ -54,7 +54,7 @@ from .summary import summary_lines
 )
 def replay(
     transcript: Path,
-    root: Path,
+    root: str | Path,
     session_id: str,
     wait_s: float,
     lease_ttl_ms: int,
@@ -68,8 +68,11 @@ def replay(
     TRANSCRIPT is a JSON object whose "history" lists chat messages, or JSON
     Lines with one message a line. Each assistant step becomes a turn and
     lands as one commit. Kill it at any moment and run it again: it goes on
-    where it was, and starts no tool again whose outcome was recorded. Tokens are estimated at one per four bytes where the
-    transcript has no "usage".
+    where it was, and starts no tool again whose outcome was recorded. Tokens
+    are estimated at one per four bytes where the transcript has no "usage".
+
+    On postgresql+psycopg://user@host/database (?schema=NAME) everything is in
+    the database, so that any host may go on.
     """
     plan = build_plan(read_transcript(transcript))
     options = RunOptions(

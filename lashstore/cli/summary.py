@@ -19,12 +19,14 @@ def summary_lines(picture: SessionPicture) -> Iterator[str]:
     yield f"turns     {session.head_revision}"
     yield f"nodes     {len(session.graph.nodes)}"
     yield f"tokens    {_tokens(picture)}"
-    yield (
-        f"on disk   {_size(database + beside)}: database {_size(database)}, "
-        f"attachments {_size(beside)} ({len(picture.attachments)})"
-    )
+    attachments = f"attachments {_size(beside)} ({len(picture.attachments)})"
+    if database is None:
+        yield f"content   {attachments}"
+    else:
+        sizes = f"{_size(database + beside)}: database {_size(database)}"
+        yield f"on disk   {sizes}, {attachments}"
     yield f"restarts  {picture.restart_count}"
-    yield f"file      {picture.path}"
+    yield f"{'server' if database is None else 'file':<10}{picture.place}"
 
 
 def _tokens(picture: SessionPicture) -> str:

@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import Self
 
-from lashstore.clock import Clock, SystemClock
+from lashstore.clock import Clock
 from lashstore.deployment import ComponentDatabase, DeploymentStore
 from lashstore.model.effects import EffectReplayOptions, ExecutionScope
 from lashstore.model.record import require_text, require_upper_bound
@@ -32,11 +32,16 @@ class EffectHost(DeploymentStore):
     """
 
     def __init__(
-        self, database: ComponentDatabase, options: EffectReplayOptions, clock: Clock
+        self,
+        database: ComponentDatabase,
+        options: EffectReplayOptions,
+        clock: Clock | None,
     ) -> None:
         super().__init__(database, clock)
         self._timings = timings = options.lease_timings
-        self._journal = EffectJournal(database, clock, lease_ttl_ms=timings.ttl_ms)
+        self._journal = EffectJournal(
+            database, self._clock, lease_ttl_ms=timings.ttl_ms
+        )
         self._renewer = LeaseRenewer(
             self._journal.renew, interval_ms=timings.renew_interval_ms
         )
@@ -53,26 +58,30 @@ class EffectHost(DeploymentStore):
         clock: Clock | None = None,
     ) -> Self:
         """
-        Open a journal's file, or make it; other components' tables in it
+        Open a journal's database, or make it; other components' tables in it
         stay as they are.
 
         Args:
             target: Path of a SQLite file; absent or empty, it is made with
-                mode 0600, and missing folders with 0700.
+                mode 0600, and missing folders with 0700. It may hold other
+                components as well, such as a session. Or the address of a
+                PostgreSQL database, `postgresql+psycopg://…`, with
+                `?schema=NAME` for where in it; an empty one gets the tables.
 
-            clock: None: the host's. It decides what is due and expired;
-                waiting takes real time.
+            clock: None: the host's on a file, the server's on a server. It
+                decides what is due and expired; waiting takes real time.
 
         Raises:
             NotALashStoreError: The file is something else; it was left as
                 it is.
             SchemaVersionError: Its effect tables are of another version.
-            InvalidArgumentError: It is no path.
-            StoreBusyError: The file was locked too long; retry.
-            BackendError: The file cannot be opened.
+            InvalidArgumentError: It is neither path nor address.
+            StoreBusyError: It was locked too long, or the server cannot be
+                reached; retry.
+            BackendError: It cannot be opened.
         """
         database = ComponentDatabase.open(target, EFFECT_COMPONENT, options.store)
-        return cls(database, options, clock or SystemClock())
+        return cls(database, options, clock)
 
     @classmethod
     def memory(
@@ -86,7 +95,7 @@ class EffectHost(DeploymentStore):
         like any other.
         """
         database = ComponentDatabase.memory(EFFECT_COMPONENT, options.store)
-        return cls(database, options, clock or SystemClock())
+        return cls(database, options, clock)
 
     def start_replay(self) -> None:
         """

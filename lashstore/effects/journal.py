@@ -5,9 +5,9 @@ The journal's transactions: look up, claim, renew, record, free.
 import msgspec
 import sqlalchemy as sa
 
-from lashstore.clock import Clock
+from lashstore.clock import Clock, ask_ahead
 from lashstore.deployment import ComponentDatabase
-from lashstore.errors import BackendError, EffectLeaseLostError
+from lashstore.errors import BackendError, EffectLeaseLostError, StoreBusyError
 from lashstore.model.claims import new_token
 from lashstore.model.effects import (
     Effect,
@@ -24,6 +24,8 @@ from lashstore.model.effects import (
 from lashstore.model.leases import is_live
 from lashstore.model.record import deadline_ms
 from lashstore.repos.effects import EffectRepository
+
+_CLAIM_ATTEMPTS = 10
 
 
 class EffectJournal:
@@ -86,26 +88,37 @@ class EffectJournal:
             connection: sa.Connection,
         ) -> EffectClaim | EffectBusy | EffectFinished:
             repository = EffectRepository(connection)
-            now_ms = self._clock.now_ms()
-            first = self._first_claim(effect, token, now_ms)
-            is_new = seen.stored is None and not self.is_strict
-            if is_new and repository.add(first):
-                return first
-            stored = repository.find(effect.scope_id, effect.replay_key)
-            state = judge(effect, stored, now_ms=now_ms, is_strict=self.is_strict)
-            if not isinstance(state, EffectFree):
-                return state
-            if state.stored is None:
-                claim, is_ours = first, repository.add(first)
-            else:
-                claim = EffectClaim(row=state.stored.row, lease=first.lease)
-                is_ours = repository.take_over(claim, now_ms=now_ms)
-            if not is_ours:
-                msg = f"claiming effect {effect.replay_key!r} reached no row"
-                raise BackendError(msg)
-            return claim
+            if seen.stored is None and not self.is_strict:
+                first = self._first_claim(effect, token, self._clock.now_ms())
+                if repository.add(first):
+                    return first
+            # Others may begin and free it this very moment.
+            for _ in range(_CLAIM_ATTEMPTS):
+                claim = self._claim_stored(repository, effect, token)
+                if claim is not None:
+                    return claim
+            msg = f"effect {effect.replay_key!r} is freed as often as it is begun"
+            raise StoreBusyError(f"{msg}: try again")
 
         return self._database.write(operation)
+
+    def _claim_stored(
+        self, repository: EffectRepository, effect: Effect, token: str
+    ) -> EffectClaim | EffectBusy | EffectFinished | None:
+        stored = repository.hold(effect.scope_id, effect.replay_key)
+        ask_ahead(self._clock)
+        now_ms = self._clock.now_ms()
+        state = judge(effect, stored, now_ms=now_ms, is_strict=self.is_strict)
+        if not isinstance(state, EffectFree):
+            return state
+        first = self._first_claim(effect, token, now_ms)
+        if state.stored is None:
+            return first if repository.add(first) else None
+        claim = EffectClaim(row=state.stored.row, lease=first.lease)
+        if not repository.take_over(claim, now_ms=now_ms):
+            msg = f"claiming effect {effect.replay_key!r} reached no row"
+            raise BackendError(msg)
+        return claim
 
     def _first_claim(self, effect: Effect, token: str, now_ms: int) -> EffectClaim:
         due_at_ms = (
@@ -126,16 +139,18 @@ class EffectJournal:
         """
         Tell whether the claim that was seen still runs; reads one small row.
         """
-        lease = self._database.read(
-            lambda connection: EffectRepository(connection).find_lease(
+
+        def operation(connection: sa.Connection) -> bool:
+            lease = EffectRepository(connection).find_lease(
                 effect.scope_id, effect.replay_key
             )
-        )
-        return (
-            lease is not None
-            and lease.token == busy.token
-            and is_live(lease.expires_at_ms, self._clock.now_ms())
-        )
+            return (
+                lease is not None
+                and lease.token == busy.token
+                and is_live(lease.expires_at_ms, self._clock.now_ms())
+            )
+
+        return self._database.read(operation)
 
     def renew(self, claim: EffectClaim) -> bool:
         """
@@ -143,14 +158,22 @@ class EffectJournal:
         """
 
         def operation(connection: sa.Connection) -> bool:
-            now_ms = self._clock.now_ms()
-            return EffectRepository(connection).renew(
+            repository = EffectRepository(connection)
+            now_ms = self._held_ms(repository, claim)
+            return repository.renew(
                 claim,
                 now_ms=now_ms,
                 expires_at_ms=deadline_ms(now_ms, self._lease_ttl_ms),
             )
 
         return self._database.write(operation)
+
+    def _held_ms(self, repository: EffectRepository, claim: EffectClaim) -> int:
+        # A host's clock must not be read before the row is ours.
+        held = repository.ask_hold(claim)
+        ask_ahead(self._clock)
+        held()
+        return self._clock.now_ms()
 
     def record_outcome(self, claim: EffectClaim, outcome_json: str) -> None:
         """
@@ -180,7 +203,8 @@ class EffectJournal:
         error_json: str | None = None,
     ) -> None:
         def operation(connection: sa.Connection) -> bool:
-            now_ms = self._clock.now_ms()
+            repository = EffectRepository(connection)
+            now_ms = self._held_ms(repository, claim)
             finished = msgspec.structs.replace(
                 claim.row,
                 status=status,
@@ -188,7 +212,7 @@ class EffectJournal:
                 error_json=error_json,
                 finished_at_ms=now_ms,
             )
-            return EffectRepository(connection).finish(claim, finished, now_ms=now_ms)
+            return repository.finish(claim, finished, now_ms=now_ms)
 
         if not self._database.write(operation):
             raise EffectLeaseLostError(

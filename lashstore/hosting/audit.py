@@ -21,8 +21,9 @@ from lashstore.tables import EFFECT_COMPONENT
 from .background import is_woken
 from .calls import PlannedCall, planned_calls
 from .plan import ReplayPlan
-from .stores import SharedStores, effects_path, open_stores
-from .tool_runs import ToolRun, ToolRunLog
+from .roots import Root, root_at
+from .stores import SharedStores, open_stores
+from .tool_runs import ToolRun
 from .trigger import find_process_id
 
 # How often the tool of each recorded effect ran, by scope and replay key.
@@ -75,7 +76,7 @@ class _Witnesses(Record, frozen=True, kw_only=True):
 
 def audit_run(
     plan: ReplayPlan,
-    root: Path,
+    root: str | Path,
     session_id: str,
     *,
     seen: Sequence[RecordedRuns] = (),
@@ -84,15 +85,17 @@ def audit_run(
     Audit a session that was replayed to the end; nothing is changed.
 
     Args:
+        root: The folder or the PostgreSQL database of the replay.
+
         seen: What `count_recorded_runs` gave on the way.
 
     Raises:
         HostingError: The log of tool runs cannot be read.
         LashStoreError: A store cannot be read.
     """
+    place = root_at(root)
     calls = _calls_by_scope(plan, session_id)
-    log = ToolRunLog(root, session_id)
-    witnesses = _hear_witnesses(calls, root, log.read())
+    witnesses = _hear_witnesses(calls, place, session_id)
     complaints = list(_effect_complaints(calls, witnesses))
     repeated = witnesses.repeated(seen)
     complaints += [
@@ -110,9 +113,11 @@ def audit_run(
             events = stores.processes.events_after(process.id, 0)
             wakes = sum(event.semantics.wake is not None for event in events)
         complaints += _process_complaints(stores, plan, process, wakes)
-    if _queue_length(root, session_id):
+    if _queue_length(place, session_id):
         complaints.append("wakes are left in the session's queue")
-    if len(log.read()) != sum(map(len, witnesses.runs.values())):
+    if len(_read_tool_runs(place, session_id)) != sum(
+        map(len, witnesses.runs.values())
+    ):
         complaints.append("the strict replay ran a tool")
     return RunAudit(
         effect_count=len(witnesses.rows),
@@ -124,15 +129,18 @@ def audit_run(
     )
 
 
-def count_recorded_runs(plan: ReplayPlan, root: Path, session_id: str) -> RecordedRuns:
+def count_recorded_runs(
+    plan: ReplayPlan, root: str | Path, session_id: str
+) -> RecordedRuns:
     """
     Return how often the tool of each effect ran whose outcome is recorded, by
     scope and replay key. Once it is recorded, the number must not grow.
     """
-    if not effects_path(root).exists():
+    place = root_at(root)
+    if not place.has_effects:
         return {}
     calls = _calls_by_scope(plan, session_id)
-    witnesses = _hear_witnesses(calls, root, ToolRunLog(root, session_id).read())
+    witnesses = _hear_witnesses(calls, place, session_id)
     return {
         key: len(witnesses.runs.get(key, ()))
         for key, row in witnesses.rows.items()
@@ -154,10 +162,10 @@ def _calls_by_scope(
 
 
 def _hear_witnesses(
-    calls: Mapping[tuple[str, str], PlannedCall], root: Path, log: Sequence[ToolRun]
+    calls: Mapping[tuple[str, str], PlannedCall], root: Root, session_id: str
 ) -> _Witnesses:
     database = ComponentDatabase.open(
-        effects_path(root), EFFECT_COMPONENT, StoreOptions()
+        root.address_of(EFFECT_COMPONENT), EFFECT_COMPONENT, StoreOptions()
     )
     try:
         found = database.read(
@@ -168,12 +176,17 @@ def _hear_witnesses(
     finally:
         database.close()
     runs: dict[tuple[str, str], list[ToolRun]] = {}
-    for run in log:
+    for run in _read_tool_runs(root, session_id):
         runs.setdefault((run.scope_id, run.replay_key), []).append(run)
     return _Witnesses(
         rows={key: stored.row for key, stored in found.items() if stored is not None},
         runs=runs,
     )
+
+
+def _read_tool_runs(root: Root, session_id: str) -> tuple[ToolRun, ...]:
+    with root.open_tool_runs(session_id) as log:
+        return log.read()
 
 
 def _effect_complaints(
@@ -235,8 +248,8 @@ def _process_complaints(
         yield "the trigger's delivery was never acknowledged"
 
 
-def _queue_length(root: Path, session_id: str) -> int:
-    with SessionStoreFactory(root) as factory:
+def _queue_length(root: Root, session_id: str) -> int:
+    with SessionStoreFactory(root.address) as factory:
         store = factory.open_existing_store(session_id)
         if store is None:
             return 0

@@ -26,7 +26,7 @@ class ReplayChild:
     """
 
     def __init__(
-        self, transcript: Path, root: Path, session_id: str, *, pause_s: float
+        self, transcript: Path, root: str | Path, session_id: str, *, pause_s: float
     ) -> None:
         arguments = ["replay", str(transcript), f"--root={root}"]
         self._started = time.monotonic()

@@ -5,7 +5,7 @@ Pictures of a session: all it holds, read for comparison and for reports.
 from collections.abc import Iterator
 from pathlib import Path
 
-from lashstore import FileAttachmentStore, SessionStoreFactory, Store, TokenLedgerEntry
+from lashstore import AttachmentStore, SessionStoreFactory, Store, TokenLedgerEntry
 from lashstore.model.commit import StoredTurn
 from lashstore.model.record import Json, Record
 from lashstore.model.session import PersistedSession
@@ -13,7 +13,7 @@ from lashstore.model.session import PersistedSession
 from .errors import HostingError
 from .parcels import attachment_id_of, unpack
 from .plan import ReplayPlan
-from .runner import attachments_folder
+from .roots import root_at
 
 
 class SessionPicture(Record, frozen=True, kw_only=True):
@@ -21,16 +21,17 @@ class SessionPicture(Record, frozen=True, kw_only=True):
     A session and everything around it.
 
     `turns` are the stored turn results in the plan's order, `attachments` the
-    content of every attachment its nodes refer to.
+    content of every attachment its nodes refer to. `database_bytes` None: it
+    has no database of its own.
     """
 
-    path: Path
+    place: str
     session: PersistedSession
     usage_deltas: tuple[TokenLedgerEntry, ...]
     turns: tuple[StoredTurn, ...]
     attachments: dict[str, bytes]
     restart_count: int
-    database_bytes: int
+    database_bytes: int | None
 
     def messages(self) -> tuple[Json, ...]:
         """
@@ -54,7 +55,7 @@ class SessionPicture(Record, frozen=True, kw_only=True):
         return sum(map(len, self.attachments.values()))
 
 
-def take_picture(plan: ReplayPlan, root: Path, session_id: str) -> SessionPicture:
+def take_picture(plan: ReplayPlan, root: str | Path, session_id: str) -> SessionPicture:
     """
     Read a session that a plan was run in, as far as it came.
 
@@ -62,11 +63,11 @@ def take_picture(plan: ReplayPlan, root: Path, session_id: str) -> SessionPictur
         HostingError: There is no such session, or nothing is committed yet.
         LashStoreError: Something of it cannot be read.
     """
-    with SessionStoreFactory(root) as factory:
-        path = factory.path_for_session(session_id)
+    place = root_at(root)
+    with SessionStoreFactory(place.address) as factory:
         store = factory.open_existing_store(session_id)
         if store is None:
-            msg = f"{root} has no session {session_id!r}"
+            msg = f"{place.name} has no session {session_id!r}"
             raise HostingError(msg)
         with store:
             session = store.load_session()
@@ -75,14 +76,15 @@ def take_picture(plan: ReplayPlan, root: Path, session_id: str) -> SessionPictur
                 raise HostingError(msg)
             usage_deltas = store.load_usage_deltas()
             turns, restart_count = _read_records(store, plan)
+            attachments = _read_attachments(place.open_attachments(store), session)
     return SessionPicture(
-        path=path,
+        place=place.place_of(session_id),
         session=session,
         usage_deltas=usage_deltas,
         turns=turns,
-        attachments=_read_attachments(root, session),
+        attachments=attachments,
         restart_count=restart_count,
-        database_bytes=_size_of(path),
+        database_bytes=place.size_of(session_id),
     )
 
 
@@ -127,12 +129,8 @@ def _read_records(store: Store, plan: ReplayPlan) -> tuple[tuple[StoredTurn, ...
     return tuple(turn for turn in found if turn is not None), restart_count
 
 
-def _read_attachments(root: Path, session: PersistedSession) -> dict[str, bytes]:
-    attachments = FileAttachmentStore(attachments_folder(root))
+def _read_attachments(
+    attachments: AttachmentStore, session: PersistedSession
+) -> dict[str, bytes]:
     ids = {attachment_id_of(node.payload) for node in session.graph.nodes} - {None}
     return {one: attachments.get(one)[1] for one in sorted(filter(None, ids))}
-
-
-def _size_of(path: Path) -> int:
-    files = (path, *(path.with_name(path.name + tail) for tail in ("-wal", "-shm")))
-    return sum(file.stat().st_size for file in files if file.exists())

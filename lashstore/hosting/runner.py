@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lashstore import (
-    FileAttachmentStore,
     GcPolicy,
     GraphAppend,
     LeaseTimings,
@@ -34,9 +33,9 @@ from .calls import planned_calls
 from .inputs import take_inputs
 from .lane import Lane, hold_lane
 from .plan import FRAME_ID, PlannedTurn, ReplayPlan
+from .roots import Root, root_at
 from .state import HostState
 from .stores import open_stores
-from .tool_runs import ToolRunLog
 from .tools import ToolBench
 from .trigger import start_process
 
@@ -77,16 +76,9 @@ class RunEvents:
         """
 
 
-def attachments_folder(root: Path) -> Path:
-    """
-    Return where the attachments of a root's sessions are.
-    """
-    return root / "attachments"
-
-
 def run_plan(
     plan: ReplayPlan,
-    root: Path,
+    root: str | Path,
     session_id: str,
     *,
     options: RunOptions = RunOptions(),
@@ -94,6 +86,9 @@ def run_plan(
 ) -> bool:
     """
     Bring a session to the end of a plan, from wherever it is.
+
+    Args:
+        root: A folder, or the address of a PostgreSQL database.
 
     Returns:
         Whether there was anything left to do.
@@ -106,7 +101,8 @@ def run_plan(
     """
     # Blank, it names a session but no scope of effects.
     require_name("the session id", session_id)
-    with SessionStoreFactory(root, options=_STORE_OPTIONS) as factory:
+    place = root_at(root)
+    with SessionStoreFactory(place.address, options=_STORE_OPTIONS) as factory:
         existing = factory.open_existing_store(session_id)
         if existing is not None:
             with existing:
@@ -119,11 +115,10 @@ def run_plan(
                 store, options.timings, wait_s=options.wait_s, on_wait=events.on_wait
             ) as lane,
         ):
-            bytes_store = FileAttachmentStore(attachments_folder(root))
-            attachments = SessionAttachmentStore(bytes_store, store)
+            attachments = SessionAttachmentStore(place.open_attachments(store), store)
             host = _Host(plan, store, attachments, lane, options)
             done = host.prepare()
-            host.run(root, done, events.on_turns_done)
+            host.run(place, done, events.on_turns_done)
     return True
 
 
@@ -158,15 +153,19 @@ class _Host:
         self._store.redefer_orphaned_turn_inputs(self._lane.fence())
         return done
 
-    def run(self, root: Path, done: int, on_turns_done: Callable[[int], None]) -> None:
+    def run(self, root: Root, done: int, on_turns_done: Callable[[int], None]) -> None:
         state = self._load(done)
         session_id, ttl_ms = self._store.session_id, self._options.timings.ttl_ms
-        with open_stores(root, options=_STORE_OPTIONS, lease_ttl_ms=ttl_ms) as stores:
+        with (
+            open_stores(
+                root.address, options=_STORE_OPTIONS, lease_ttl_ms=ttl_ms
+            ) as stores,
+            root.open_tool_runs(session_id) as runs,
+        ):
             process_id = start_process(stores, self._plan, session_id)
             process = BackgroundProcess(
                 stores.processes, process_id, self._store, self._lane, pace=self._pace
             )
-            runs = ToolRunLog(root, session_id)
             bench = ToolBench(
                 stores.effects, runs, self._lane, session_id, pace=self._pace
             )

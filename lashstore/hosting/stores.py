@@ -15,6 +15,9 @@ from lashstore import (
 )
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import Record
+from lashstore.tables import EFFECT_COMPONENT, PROCESS_COMPONENT, TRIGGER_COMPONENT
+
+from .roots import root_at
 
 # Effects are taken over by expiry only. The session's lane already keeps two
 # hosts apart, so all a long lease would do is hold up the run after a kill.
@@ -31,30 +34,35 @@ class SharedStores(Record, frozen=True, kw_only=True):
     triggers: TriggerStore
 
 
-def effects_path(root: Path) -> Path:
-    """
-    Return where a root's effects are journalled.
-    """
-    return root / "effects.db"
-
-
 @contextlib.contextmanager
 def open_stores(
-    root: Path, *, options: StoreOptions = StoreOptions(), lease_ttl_ms: int = 30_000
+    root: str | Path,
+    *,
+    options: StoreOptions = StoreOptions(),
+    lease_ttl_ms: int = 30_000,
 ) -> Iterator[SharedStores]:
     """
     Open a root's stores, or make them.
 
     Args:
+        root: A folder, or the address of a PostgreSQL database.
+
         lease_ttl_ms: The lane's; no effect is leased for longer.
     """
+    place = root_at(root)
     effect_options = EffectReplayOptions(
         lease_timings=LeaseTimings.from_ttl(min(lease_ttl_ms, _EFFECT_TTL_MS)),
         store=options,
     )
     with (
-        EffectHost.open(effects_path(root), options=effect_options) as effects,
-        ProcessRegistry.open(root / "processes.db", options=options) as processes,
-        TriggerStore.open(root / "triggers.db", options=options) as triggers,
+        EffectHost.open(
+            place.address_of(EFFECT_COMPONENT), options=effect_options
+        ) as effects,
+        ProcessRegistry.open(
+            place.address_of(PROCESS_COMPONENT), options=options
+        ) as processes,
+        TriggerStore.open(
+            place.address_of(TRIGGER_COMPONENT), options=options
+        ) as triggers,
     ):
         yield SharedStores(effects=effects, processes=processes, triggers=triggers)

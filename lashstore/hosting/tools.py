@@ -11,7 +11,7 @@ from lashstore.model.record import Json
 from .calls import PlannedCall
 from .errors import HostingError
 from .lane import Lane
-from .tool_runs import ToolRunLog
+from .tool_runs import ToolRuns
 
 
 class ToolBench:
@@ -25,7 +25,7 @@ class ToolBench:
     def __init__(
         self,
         effects: EffectHost,
-        runs: ToolRunLog,
+        runs: ToolRuns,
         lane: Lane,
         session_id: str,
         *,

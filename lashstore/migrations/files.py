@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from lashstore.connections import connect_writing, is_absent
-from lashstore.engines import open_any_version
+from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import LashStoreError, StoreNotFoundError
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error, translate
 from lashstore.files import refuse_foreign

@@ -53,6 +53,37 @@ class GcPolicy(Record, frozen=True, kw_only=True):
     auto_run_every_commits: int | None = None
 
 
+class CheckpointRetention(Record, frozen=True, kw_only=True):
+    """
+    Which past checkpoints a session keeps.
+
+    Commits let go of the others, a number at a time: `get_checkpoint` then
+    returns None for them, and their space is used anew. The head's is always
+    kept, and so is what an artifact or an agent frame of the head names.
+    Usage, turn results and nodes are history, and stay.
+
+    `max_count`: how many are kept, the head's included; up to seven more, but
+    never twice as many, may still be there. None: any number.
+    `max_age_ms`: how old one may be, counted by the clock from the last
+    commit that had it; eight commits later at the latest it is gone. None: of
+    any age. What either forbids goes.
+
+    Raises:
+        ValueError: `max_count` is below 1, or `max_age_ms` below 0.
+    """
+
+    max_count: int | None = 8
+    max_age_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_count is not None and self.max_count < 1:
+            msg = f"max_count must be at least 1, not {self.max_count}"
+            raise ValueError(msg)
+        if self.max_age_ms is not None and self.max_age_ms < 0:
+            msg = f"max_age_ms must not be negative, as {self.max_age_ms} is"
+            raise ValueError(msg)
+
+
 class StoreOptions(Record, frozen=True, kw_only=True):
     """
     Options of one store; every handle of a file should use the same.
@@ -64,6 +95,7 @@ class StoreOptions(Record, frozen=True, kw_only=True):
 
     blob_profile: BlobProfile = BlobProfile.BALANCED
     gc_policy: GcPolicy = GcPolicy()
+    checkpoint_retention: CheckpointRetention = CheckpointRetention()
     synchronous: Synchronous = Synchronous.FULL
     wal_limit_bytes: int = 16 * 2**20
     busy_timeout_ms: int = 15_000

@@ -2,7 +2,7 @@
 A session: its head, its metadata and what reading it returns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lashstore import codec
 
@@ -12,6 +12,16 @@ from .record import Json, Record, require_optional_text, require_record, require
 from .usage import TokenLedgerEntry
 
 HEAD_SCHEMA_VERSION = 1
+
+
+class SessionIdentity(Record, frozen=True, kw_only=True):
+    """
+    A session and which making of it: `incarnation` is new each time an id is
+    created afresh.
+    """
+
+    session_id: str
+    incarnation: str
 
 
 class SessionHeadMeta(Record, frozen=True, kw_only=True):
@@ -35,10 +45,17 @@ class SessionHeadMeta(Record, frozen=True, kw_only=True):
         """
         Return the execution-state refs inside the agent frames.
         """
-        for frame in self.agent_frames:
-            ref = frame.get("execution_state_ref") if isinstance(frame, dict) else None
-            if isinstance(ref, str):
-                yield ref
+        return frame_state_refs(self.agent_frames)
+
+
+def frame_state_refs(agent_frames: Iterable[Json]) -> Iterator[BlobRef]:
+    """
+    Return the execution-state refs inside agent frames.
+    """
+    for frame in agent_frames:
+        ref = frame.get("execution_state_ref") if isinstance(frame, dict) else None
+        if isinstance(ref, str):
+            yield ref
 
 
 class PersistedSession(Record, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import Self
 
-from lashstore.clock import Clock, SystemClock
+from lashstore.clock import Clock
 from lashstore.deployment import ComponentDatabase
 from lashstore.model.options import StoreOptions
 from lashstore.tables import PROCESS_COMPONENT
@@ -52,28 +52,34 @@ class ProcessRegistry(
         cls,
         target: str | Path,
         *,
-        clock: Clock = SystemClock(),
+        clock: Clock | None = None,
         options: StoreOptions = StoreOptions(),
     ) -> Self:
         """
-        Open a registry's file, or make it.
+        Open a registry's database, or make its tables.
 
         Args:
             target: Path of a SQLite file; absent or empty, it is made with
                 mode 0600, and missing folders with 0700. It may hold other
-                components as well, such as a session.
+                components as well, such as a session. Or the address of a
+                PostgreSQL database, `postgresql+psycopg://…`, with
+                `?schema=NAME` for where in it; an empty one gets the tables.
+
+            clock: None: the host's on a file, the server's on a server.
 
         Raises:
             NotALashStoreError: The file is something else; it was left as
                 it is.
             SchemaVersionError: Its process tables are of another version.
-            StoreBusyError: Others kept it locked; retry unchanged.
+            InvalidArgumentError: It is neither path nor address.
+            StoreBusyError: Others kept it locked, or the server cannot be
+                reached; retry unchanged.
             BackendError: It cannot be opened.
         """
         return cls(ComponentDatabase.open(target, PROCESS_COMPONENT, options), clock)
 
     @classmethod
-    def memory(cls, *, clock: Clock = SystemClock()) -> Self:
+    def memory(cls, *, clock: Clock | None = None) -> Self:
         """
         Make a registry that lives as long as the object.
         """

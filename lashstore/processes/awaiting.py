@@ -2,7 +2,8 @@
 Waiting for a process to end or to tell something.
 
 Time passes for real here. What this registry object writes wakes its waiters
-at once; what others write they see by looking again, ever less often.
+at once, and so does what others write where the database tells; else they
+see it by looking again, ever less often.
 """
 
 import math
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 0.25
+# A message can be lost, with its connection for one.
+_LONGEST_PAUSE_HEARING_S = 2.0
 
 
 class Question(Generic[T]):
@@ -69,11 +72,15 @@ class Question(Generic[T]):
             raise TimeoutError(msg)
         return min(self._pause_s, remaining)
 
-    def was_told(self, has_changed: bool) -> None:  # noqa: FBT001, its only matter
+    def was_told(self, has_changed: bool, *, hears_others: bool) -> None:  # noqa: FBT001, its main matter
         """
         Look more often after a change, and ever less often without one.
+
+        Args:
+            hears_others: Whether what others write ends the pause as well.
         """
-        longer = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        longest = _LONGEST_PAUSE_HEARING_S if hears_others else _LONGEST_PAUSE_S
+        longer = min(2 * self._pause_s, longest)
         self._pause_s = _FIRST_PAUSE_S if has_changed else longer
 
 
@@ -179,7 +186,10 @@ class AwaitingStore(RegistryHandle):
                 found = self._read(question.look)
                 if found is not None:
                     return found
-                question.was_told(changed.wait(question.pause_s()))
+                question.was_told(
+                    changed.wait(question.pause_s()),
+                    hears_others=self._changes.hears_others,
+                )
 
 
 def _require_timeout(timeout_s: object) -> float:

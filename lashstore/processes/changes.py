@@ -4,8 +4,11 @@ Who waits for which process, inside this registry object.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol, TypeVar
+
+from lashstore.engines import Notifications
+from lashstore.repos.notifications import topic_of
 
 
 class Signal(Protocol):
@@ -23,17 +26,33 @@ class Signal(Protocol):
 S = TypeVar("S", bound=Signal)
 
 
+def topic_of_process(process_id: str) -> str:
+    """
+    Return what hosts tell each other of a process.
+    """
+    return topic_of("process", process_id)
+
+
 class ChangeHub:
     """
     Wakes the threads and tasks that wait for a process to change.
 
     It says only that something may have changed: a waiter looks again. What
-    other registry objects and other OS processes write, it does not hear of.
+    other registry objects and other OS processes write it hears of where the
+    database tells.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notifications: Notifications | None = None) -> None:
+        self._notifications = notifications
         self._lock = threading.Lock()
         self._waiters: dict[str, set[Signal]] = {}
+
+    @property
+    def hears_others(self) -> bool:
+        """
+        Whether what others write wakes a waiter now.
+        """
+        return self._notifications is not None and self._notifications.is_heard
 
     @contextmanager
     def subscribed(self, process_id: str, changed: S) -> Iterator[S]:
@@ -42,8 +61,16 @@ class ChangeHub:
         """
         with self._lock:
             self._waiters.setdefault(process_id, set()).add(changed)
+        heard = (
+            nullcontext()
+            if self._notifications is None
+            else self._notifications.subscribed(
+                topic_of_process(process_id), changed.set
+            )
+        )
         try:
-            yield changed
+            with heard:
+                yield changed
         finally:
             with self._lock:
                 waiters = self._waiters[process_id]

@@ -75,6 +75,7 @@ class EventStore(RegistryHandle):
         prepared = prepare_append(process_id, request)
 
         def operation(tx: RegistryTransaction) -> ProcessEventAppendResult:
+            tx.hold(process_id)
             stored = tx.processes.find_context(process_id)
             if stored is None:
                 raise UnknownProcessError(process_id=process_id)
@@ -124,6 +125,7 @@ class EventStore(RegistryHandle):
         prepared = prepare_completion(process_id, await_output)
 
         def operation(tx: RegistryTransaction) -> ProcessRecord:
+            tx.hold(process_id)
             stored = tx.get(process_id)
             tx.require_fence(process_id, fence)
             if _find_replayed(tx, process_id, prepared) is not None:
@@ -234,6 +236,7 @@ def _write_event(
         event.sequence, planned.status, now_ms=event.occurred_at_ms
     )
     tx.events.add(planned)
+    tx.tell([event.process_id])
     if planned.status is None:
         tx.processes.advance(state)
     else:

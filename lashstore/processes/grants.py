@@ -46,6 +46,7 @@ class GrantStore(RegistryHandle):
         descriptor_json = check_descriptor(descriptor)
 
         def operation(tx: RegistryTransaction) -> None:
+            tx.hold(process_id)
             tx.require_known(process_id)
             tx.grants.put_all(scope, [(process_id, descriptor_json)])
 
@@ -62,7 +63,13 @@ class GrantStore(RegistryHandle):
         """
         check_scope("the scope", scope)
         require_process_id(process_id)
-        self._write(lambda tx: tx.grants.remove(scope, [process_id]))
+
+        def operation(tx: RegistryTransaction) -> None:
+            # Whoever asks who else has a grant holds the process as well.
+            tx.hold(process_id)
+            tx.grants.remove(scope, [process_id])
+
+        self._write(operation)
 
     def transfer_handle_grants(
         self,
@@ -155,9 +162,9 @@ class GrantStore(RegistryHandle):
         require_text("session_id", session_id)
 
         def operation(tx: RegistryTransaction) -> ProcessSessionDeleteReport:
-            granted = tx.grants.list_by_session(session_id)
+            granted = _hold_granted(tx, session_id)
             running = tx.processes.list_running_ids(list(granted))
-            revoked = tx.grants.remove_by_session(session_id)
+            revoked = tx.grants.remove_by_session(session_id, list(granted))
             tx.processes.clear_session_targets(session_id, now_ms=tx.now_ms)
             return ProcessSessionDeleteReport(
                 session_id=session_id,
@@ -168,6 +175,15 @@ class GrantStore(RegistryHandle):
             )
 
         return self._write(operation)
+
+
+def _hold_granted(tx: RegistryTransaction, session_id: str) -> dict[str, bool]:
+    granted = tx.grants.list_by_session(session_id)
+    if not tx.processes.hold_of_session(session_id, granted):
+        return granted
+    # A grant that came meanwhile came after the deletion.
+    found = tx.grants.list_by_session(session_id)
+    return {each: is_kept for each, is_kept in found.items() if each in granted}
 
 
 def _only(
@@ -182,6 +198,7 @@ def _transfer(
     to_scope: SessionScope,
     process_ids: list[str],
 ) -> None:
+    tx.processes.hold_all(process_ids)
     found = tx.grants.find_descriptors(from_scope, process_ids)
     moved = {}
     for process_id in process_ids:

@@ -2,22 +2,23 @@
 What every part of `ProcessRegistry` is built on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
 import sqlalchemy as sa
 
-from lashstore.clock import Clock
+from lashstore.clock import Clock, ask_ahead
 from lashstore.deployment import ComponentDatabase, DeploymentStore
 from lashstore.errors import ProcessLeaseExpiredError, UnknownProcessError
 from lashstore.model.process_leases import ProcessLease, find_held
 from lashstore.repos.handle_grants import HandleGrantRepository
+from lashstore.repos.notifications import NotificationRepository
 from lashstore.repos.process_events import ProcessEventRepository
 from lashstore.repos.process_leases import ProcessLeaseRepository
 from lashstore.repos.processes import ProcessRepository, StoredProcess
 
-from .changes import ChangeHub
+from .changes import ChangeHub, topic_of_process
 
 T = TypeVar("T")
 
@@ -60,11 +61,33 @@ class RegistryTransaction:
         return HandleGrantRepository(self._connection)
 
     @cached_property
+    def notifications(self) -> NotificationRepository:
+        """
+        Messages to other hosts.
+        """
+        return NotificationRepository(self._connection)
+
+    @cached_property
     def leases(self) -> ProcessLeaseRepository:
         """
         Process leases.
         """
         return ProcessLeaseRepository(self._connection)
+
+    def hold(self, process_id: str) -> None:
+        """
+        Let no other writer at a process until the transaction ends, and take
+        the time only then. Every operation that decides on what it reads of
+        a process, and writes, begins with it.
+        """
+        self.processes.hold(process_id)
+        ask_ahead(self._clock)
+
+    def tell(self, process_ids: Sequence[str]) -> None:
+        """
+        Tell other hosts of processes that those who wait should look at.
+        """
+        self.notifications.tell([topic_of_process(each) for each in process_ids])
 
     def get(self, process_id: str) -> StoredProcess:
         """
@@ -105,9 +128,9 @@ class RegistryHandle(DeploymentStore):
     Opening, closing, and one transaction a method.
     """
 
-    def __init__(self, database: ComponentDatabase, clock: Clock) -> None:
+    def __init__(self, database: ComponentDatabase, clock: Clock | None) -> None:
         super().__init__(database, clock)
-        self._changes = ChangeHub()
+        self._changes = ChangeHub(database.notifications)
 
     def close(self) -> None:
         """

@@ -99,6 +99,7 @@ class ProcessLeaseStore(RegistryHandle):
         token = new_token()
 
         def operation(tx: RegistryTransaction) -> ProcessLeaseOutcome:
+            tx.hold(process_id)
             state = tx.processes.find_state(process_id)
             if state is None:
                 raise UnknownProcessError(process_id=process_id)
@@ -135,6 +136,7 @@ class ProcessLeaseStore(RegistryHandle):
         require_counter("lease_ttl_ms", lease_ttl_ms)
 
         def operation(tx: RegistryTransaction) -> ProcessLease:
+            tx.hold(lease.process_id)
             row = tx.leases.find(lease.process_id)
             held = find_held(row, lease, now_ms=tx.now_ms)
             if held is None:
@@ -168,6 +170,7 @@ class ProcessLeaseStore(RegistryHandle):
         require_text("lease_token", completion.lease_token)
 
         def operation(tx: RegistryTransaction) -> None:
+            tx.hold(process_id)
             row = tx.leases.find(process_id)
             if (
                 row is not None

@@ -105,8 +105,10 @@ def _prune(tx: RegistryTransaction, last_ms: int) -> ProcessPruneReport:
     # By pages, so that no list of ids grows without bound.
     processes = events = 0
     while page := tx.processes.list_prunable(last_ms=last_ms, page=_PRUNE_PAGE):
-        events += tx.events.remove(page)
-        processes += tx.processes.remove(page)
+        ended = tx.processes.hold_prunable(page, last_ms=last_ms)
+        events += tx.events.remove(ended)
+        processes += tx.processes.remove(ended)
+        tx.tell(ended)
         if len(page) < _PRUNE_PAGE:
             break
     return ProcessPruneReport(pruned_processes=processes, pruned_events=events)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from lashstore.errors import ProcessConflictError
+from lashstore.errors import ProcessConflictError, StoreBusyError
 from lashstore.model.process_facts import (
     ProcessFacts,
     check_abandon_request,
@@ -68,7 +68,14 @@ class RegistrationStore(RegistryHandle):
         def operation(tx: RegistryTransaction) -> ProcessRecord:
             stored = tx.processes.find(process_id)
             if stored is None:
-                return tx.processes.add(prepared, now_ms=tx.now_ms)
+                added = tx.processes.add(prepared, now_ms=tx.now_ms)
+                if added is not None:
+                    return added
+                # Another host was first, and has committed by now.
+                stored = tx.processes.find(process_id)
+            if stored is None:
+                msg = f"process {process_id!r} was registered and pruned: try again"
+                raise StoreBusyError(msg)
             if stored.record.registration_hash != prepared.registration_hash:
                 msg = (
                     f"process {process_id!r} is registered otherwise (hash "
@@ -215,6 +222,7 @@ class RegistrationStore(RegistryHandle):
             check_lease("the fence", fence)
 
         def operation(tx: RegistryTransaction) -> ProcessRecord:
+            tx.hold(process_id)
             stored = tx.get(process_id)
             tx.require_fence(process_id, fence)
             facts = change(stored.state)

@@ -8,6 +8,7 @@ spans two concerns lives in the stores.
 from .artifacts import ArtifactRepository
 from .attachments import AttachmentRepository
 from .blobs import BlobRepository
+from .checkpoint_blobs import CheckpointBlobRepository
 from .checkpoints import CheckpointRepository
 from .effects import EffectRepository
 from .graph import SessionGraphRepository
@@ -29,6 +30,7 @@ __all__ = [
     "ArtifactRepository",
     "AttachmentRepository",
     "BlobRepository",
+    "CheckpointBlobRepository",
     "CheckpointRepository",
     "EffectRepository",
     "ExecutionLeaseRepository",

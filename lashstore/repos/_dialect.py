@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -65,7 +65,14 @@ def any_of(column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bo
     """
     Compare *column* with the list of texts bound as *parameter*.
     """
-    return _AnyOf(column, sa.bindparam(parameter, type_=_TextList()))
+    return _AnyOf(column, texts(parameter))
+
+
+def texts(parameter: str) -> sa.BindParameter[Any]:
+    """
+    Return the list of texts bound as *parameter*.
+    """
+    return sa.bindparam(parameter, type_=_TextList())
 
 
 def upsert(
@@ -79,9 +86,9 @@ def upsert(
     provided that it meets *where*.
 
     SQLite and PostgreSQL share the statement but not SQLAlchemy's spelling of
-    it; the one of SQLite compiles to what PostgreSQL takes as well.
+    it; the one of PostgreSQL compiles to what SQLite takes as well.
     """
-    insert = sqlite.insert(table)
+    insert = postgresql.insert(table)
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key),
         set_={name: insert.excluded[name] for name in columns},
@@ -93,6 +100,18 @@ def insert_if_absent(table: sa.Table) -> sa.Insert:
     """
     Insert a row unless one has its primary key.
     """
-    return sqlite.insert(table).on_conflict_do_nothing(
+    return postgresql.insert(table).on_conflict_do_nothing(
         index_elements=list(table.primary_key)
+    )
+
+
+def count_up(table: sa.Table, column: str) -> Any:
+    """
+    Add the bound number to *column* of the row with the primary key that is
+    bound, or insert one that has this number.
+    """
+    insert = postgresql.insert(table)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={column: table.c[column] + insert.excluded[column]},
     )

@@ -4,19 +4,51 @@ The one place where statements are run.
 Repositories build Core statements once and run them many times. Core's own
 work around a statement that is compiled already costs about 20 µs, seven
 times what SQLite needs for a look-up, so a statement is compiled once per
-process and then given to the driver as text. Whoever listens to SQLAlchemy's
+dialect and then given to the driver as text. Whoever listens to SQLAlchemy's
 cursor events, a tracer or a test that counts statements, gets them: while
-anybody listens, and on every other engine, Core runs the statement.
+anybody listens, and on engines that are not ours, Core runs the statement.
+
+On a server a statement is only sent: its result is waited for when somebody
+asks for it, and one wait fetches all results up to there. So a transaction
+costs a round trip a question that depends on an answer, not one a statement.
 """
 
+import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
+T = TypeVar("T")
+
+# Where a server's connection keeps the pipeline its statements are sent in.
+PIPELINE = "lashstore.pipeline"
+# Execution option of a connection whose statements SQLAlchemy is to run.
+THROUGH_CORE = "lashstore_through_core"
+# Core would forget how many rows an INSERT came to.
+_COUNTING = MappingProxyType({"preserve_rowcount": True})
+
 _Values = Mapping[str, Any]
+
+# What was asked and is not looked at yet: calling it gives the answer, for
+# which a server may have to be waited for.
+Answer: TypeAlias = Callable[[], T]
+
+
+def asks_core(connection: sa.Connection) -> bool:
+    """
+    Tell whether SQLAlchemy itself must run the statements of *connection*.
+    """
+    listened = connection.dispatch
+    return bool(
+        listened.before_cursor_execute
+        or listened.after_cursor_execute
+        or not hasattr(connection.dialect, "statements")
+        or connection.get_execution_options().get(THROUGH_CORE)
+    )
 
 
 class _Result:
@@ -32,7 +64,7 @@ class _Result:
         self.rowcount = rowcount
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
+        return iter(self.all())
 
     def all(self) -> list[Any]:
         """
@@ -44,16 +76,17 @@ class _Result:
         """
         Return the one row; None without one.
         """
-        if not self._rows:
+        rows = self.all()
+        if not rows:
             return None
-        (row,) = self._rows
+        (row,) = rows
         return row
 
     def scalar_one(self) -> Any:
         """
         Return the first column of the one row.
         """
-        (row,) = self._rows
+        (row,) = self.all()
         return row[0]
 
     def scalar_one_or_none(self) -> Any:
@@ -64,6 +97,49 @@ class _Result:
         return None if row is None else row[0]
 
 
+class _SentResult(_Result):
+    """
+    The same over what was sent to a server.
+    """
+
+    __slots__ = ("_compiled", "_cursor", "_pipeline")
+
+    def __init__(self, compiled: "_Compiled", cursor: Any, pipeline: Any) -> None:
+        self._compiled = compiled
+        self._cursor = cursor
+        self._pipeline = pipeline
+        self._rows: Any = None
+
+    def all(self) -> list[Any]:
+        """
+        Wait for the rows and return them.
+        """
+        if self._rows is None:
+            found = self._cursor.fetchall()
+            self._rows = self._compiled.rows(found, self._cursor)
+        rows: list[Any] = self._rows
+        return rows
+
+    @property
+    def rowcount(self) -> int:  # type: ignore[override]
+        """
+        Wait for the statement and return how many rows it changed.
+        """
+        if self._pipeline is not None:
+            self._pipeline.sync()
+        count: int = self._cursor.rowcount
+        return count
+
+
+def _picker(names: list[str]) -> Callable[[_Values], Any]:
+    if not names:
+        return lambda _values: ()
+    if len(names) == 1:
+        (name,) = names
+        return lambda values: (values[name],)
+    return itemgetter(*names)
+
+
 class _Compiled:
     """
     A statement as text, with what turns named values into its parameters.
@@ -72,10 +148,20 @@ class _Compiled:
     def __init__(
         self, statement: Any, dialect: sa.Dialect, column_keys: list[str]
     ) -> None:
-        compiled = statement.compile(dialect=dialect, column_keys=column_keys)
+        schema = getattr(dialect, "schema", None)
+        compiled = statement.compile(
+            dialect=dialect,
+            column_keys=column_keys,
+            schema_translate_map={None: schema} if schema else None,
+            render_schema_translate=bool(schema),
+        )
         self._text = str(compiled)
-        binds = [compiled.binds[name] for name in compiled.positiontup or ()]
-        self._names = [bind.key for bind in binds]
+        # In the order of the text, or by what the text calls them.
+        by_name = {name: bind for bind, name in compiled.bind_names.items()}
+        self._places = list(
+            (compiled.positiontup or ()) if dialect.positional else by_name
+        )
+        binds = [by_name[name] for name in self._places]
         # Constants of the statement; what has none must be given by name.
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}
         self._conversions: list[tuple[int, Callable[[Any], Any]]] = [
@@ -83,42 +169,75 @@ class _Compiled:
             for place, bind in enumerate(binds)
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
+        self._pick = _picker([bind.key for bind in binds])
         self._row: Any = None
 
-    def parameters(self, values: _Values) -> list[Any]:
-        """
-        Return the parameters in the order of the text.
-        """
+    def _parameters(self, values: _Values) -> Any:
         given = {**self._constants, **values} if self._constants else values
-        parameters = [given[name] for name in self._names]
+        picked: tuple[Any, ...] = self._pick(given)
+        if not self._conversions:
+            return picked
+        parameters = list(picked)
         for place, convert in self._conversions:
             parameters[place] = convert(parameters[place])
         return parameters
 
-    def run(self, driver: Any, values: _Values) -> _Result:
+    def rows(self, found: list[Any], cursor: Any) -> list[Any]:
         """
-        Run the statement once and fetch its rows.
+        Return the driver's rows with their columns' names.
         """
-        cursor = driver.execute(self._text, self.parameters(values))
-        if cursor.description is None:
-            return _Result([], cursor.rowcount)
         if self._row is None:
             names = [column[0] for column in cursor.description]
             kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
             self._row = kind._make
-        rows = list(map(self._row, cursor.fetchall()))
-        return _Result(rows, cursor.rowcount)
+        return list(map(self._row, found))
+
+    def run(self, driver: Any, values: _Values) -> _Result:
+        """
+        Run the statement once.
+        """
+        try:
+            driver.execute(self._text, self._parameters(values))
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes damaged bytes, and sqlite3 raises that
+            # instead of the error itself.
+            raise sqlite3.DatabaseError(str(error)) from error
+        if driver.description is None:
+            return _Result([], driver.rowcount)
+        return _Result(self.rows(driver.fetchall(), driver), driver.rowcount)
 
     def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
         """
-        Run the statement for each set of values.
+        Run the statement for each set of values; its rows are not wanted.
         """
-        cursor = driver.executemany(self._text, map(self.parameters, many))
-        return _Result([], cursor.rowcount)
+        driver.executemany(self._text, map(self._parameters, many))
+        return _Result([], driver.rowcount)
 
 
-# By identity: statements are module constants, so this does not grow.
-_compiled: dict[Any, _Compiled] = {}
+class _CompiledForServer(_Compiled):
+    """
+    The same for psycopg, which takes parameters by name.
+    """
+
+    def _parameters(self, values: _Values) -> Any:
+        return dict(zip(self._places, super()._parameters(values), strict=True))
+
+    def run(self, driver: Any, values: _Values) -> _Result:
+        """
+        Send the statement.
+        """
+        return self.run_many(driver, (values,))
+
+    def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
+        """
+        Send the statement for each set of values.
+        """
+        connection, pipeline = driver
+        # Binary: bytes then travel as they are, and not as twice as much text.
+        cursor = connection.cursor(binary=True)
+        for values in many:
+            cursor.execute(self._text, self._parameters(values))
+        return _SentResult(self, cursor, pipeline)
 
 
 class Runner:
@@ -138,19 +257,30 @@ class Runner:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        listened = connection.dispatch
-        is_plain = connection.dialect.name == "sqlite" and not (
-            listened.before_cursor_execute or listened.after_cursor_execute
+        self._driver: Any = None
+        if asks_core(connection):
+            return
+        driver: Any = connection.connection.driver_connection
+        # Rows are fetched at once, so one cursor serves the transaction.
+        self._driver = (
+            (driver, connection.info.get(PIPELINE))
+            if self.locks_rows
+            else sqlite3.Cursor(driver)
         )
-        self._driver = connection.connection.driver_connection if is_plain else None
 
     @property
-    def core(self) -> sa.Connection:
+    def locks_rows(self) -> bool:
         """
-        The connection itself: for a statement that is put together anew for
-        each call, which must not be kept compiled.
+        Whether writers wait for rows, and not for the whole database.
         """
-        return self._connection
+        return self._connection.dialect.name != "sqlite"
+
+    @property
+    def schema(self) -> str | None:
+        """
+        Where the tables are; None: where the engine looks by itself.
+        """
+        return getattr(self._connection.dialect, "schema", None)
 
     def execute(
         self, statement: Any, values: _Values | Sequence[_Values] = MappingProxyType({})
@@ -160,14 +290,31 @@ class Runner:
         """
         if self._driver is None:
             # The same calls on SQLAlchemy's own result.
-            result: Any = self._connection.execute(statement, values)
+            result: Any = self._connection.execute(
+                statement, values, execution_options=_COUNTING
+            )
             return result  # type: ignore[no-any-return]
         if isinstance(values, Mapping):
-            compiled = _compiled.get(statement) or self._compile(statement, values)
-            return compiled.run(self._driver, values)
-        compiled = _compiled.get(statement) or self._compile(statement, values[0])
-        return compiled.run_many(self._driver, values)
+            return self._compiled(statement, values).run(self._driver, values)
+        return self._compiled(statement, values[0]).run_many(self._driver, values)
 
-    def _compile(self, statement: Any, values: _Values) -> _Compiled:
-        compiled = _Compiled(statement, self._connection.dialect, list(values))
-        return _compiled.setdefault(statement, compiled)
+    def execute_once(self, statement: Any, values: _Values) -> _Result:
+        """
+        Run a statement that was put together for this call.
+        """
+        if self._driver is None or not self.locks_rows:
+            # Core knows it again by its structure, which we do not.
+            result: Any = self._connection.execute(statement, values)
+            return result  # type: ignore[no-any-return]
+        compiled = _CompiledForServer(statement, self._connection.dialect, list(values))
+        return compiled.run(self._driver, values)
+
+    def _compiled(self, statement: Any, values: _Values) -> _Compiled:
+        # By identity: statements are module constants, so this does not grow.
+        dialect: Any = self._connection.dialect
+        known: dict[Any, _Compiled] = dialect.statements
+        found = known.get(statement)
+        if found is None:
+            kind = _CompiledForServer if self.locks_rows else _Compiled
+            found = known.setdefault(statement, kind(statement, dialect, list(values)))
+        return found

@@ -29,7 +29,7 @@ from lashstore.tables import (
     trigger_subscriptions,
 )
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, any_of, count_up
 from ._run import Runner
 
 _KIND = "trigger subscription"
@@ -58,28 +58,47 @@ _SUBSCRIPTION = (
 _subscriptions = sa.select(*(_s[name] for name in _SUBSCRIPTION), _s.checksum)
 _in_order = (_s.registrant_key, _s.number)
 
-_count_up = (
-    sa.update(trigger_counters)
-    .where(trigger_counters.c.name == BIND("of_name"))
-    .values(last_number=trigger_counters.c.last_number + 1)
-    .returning(trigger_counters.c.last_number)
+# Holds the counter until the transaction ends, so that numbers are committed
+# in their order.
+_count_up = count_up(trigger_counters, "last_number").returning(
+    trigger_counters.c.last_number
 )
-_start_counter = sa.insert(trigger_counters)
 
 _add_subscription = sa.insert(trigger_subscriptions)
 _find_subscription = _subscriptions.where(_s.subscription_id == BIND("subscription_id"))
-_find_registered = _subscriptions.where(
+_registered = _subscriptions.where(
     _s.handle == BIND("handle"),
     _s.registrant_session_id.concat("") == BIND("registrant_session_id"),
 )
+_hold_subscription = _find_subscription.with_for_update()
+_hold_registered = _registered.with_for_update()
 _find_by_client_key = _subscriptions.where(
     _s.registrant_key == BIND("registrant_key"),
     _s.client_key == BIND("client_key"),
     _s.client_key.is_not(None),
 )
 _list_by_ids = _subscriptions.where(any_of(_s.subscription_id, "subscription_ids"))
-_list_waking = _subscriptions.where(
-    _s.wake_session_id == BIND("wake_session_id"), _s.wake_session_id.is_not(None)
+_list_waking = (
+    _subscriptions.where(
+        _s.wake_session_id == BIND("wake_session_id"), _s.wake_session_id.is_not(None)
+    )
+    # In no order: `hold_of_session` held them in theirs.
+    .with_for_update()
+)
+_hold_of_session = (
+    sa.select(_s.number)
+    .where(
+        (
+            (_s.registrant_session_id == BIND("session_id", type_=sa.Text))
+            & _s.registrant_session_id.is_not(None)
+        )
+        | (
+            (_s.wake_session_id == BIND("session_id", type_=sa.Text))
+            & _s.wake_session_id.is_not(None)
+        )
+    )
+    .order_by(*_in_order)
+    .with_for_update()
 )
 # What an occurrence has yet to meet: enabled, not younger than it, and not
 # met before.
@@ -93,7 +112,12 @@ _is_match = (
         _d.subscription_id == _s.subscription_id,
     )
 )
-_list_matching = _subscriptions.where(_is_match).order_by(*_in_order)
+# Held, so that none goes before its delivery refers to it.
+_list_matching = (
+    _subscriptions.where(_is_match)
+    .order_by(*_in_order)
+    .with_for_update(read=True, key_share=True, of=trigger_subscriptions)
+)
 _put_subscription = (
     sa.update(trigger_subscriptions)
     .where(_s.subscription_id == BIND("of_subscription_id"))
@@ -209,19 +233,25 @@ class SubscriptionRepository:
     def __init__(self, connection: sa.Connection | Runner) -> None:
         self._connection = Runner.over(connection)
 
+    @property
+    def has_other_writers(self) -> bool:
+        """
+        Whether others may write, too, until this transaction ends.
+        """
+        return self._connection.locks_rows
+
     def next_number(self) -> int:
         """
-        Return a number that no subscription ever had.
+        Return a number that no subscription ever had. Until the transaction
+        ends, nobody else gets one.
         """
-        number = self._connection.execute(
-            _count_up, {"of_name": "subscription"}
-        ).scalar_one_or_none()
-        if number is not None:
-            return int(number)
-        self._connection.execute(
-            _start_counter, {"name": "subscription", "last_number": 1}
-        )
-        return 1
+        return self._count_up("subscription", 1)
+
+    def _count_up(self, name: str, count: int) -> int:
+        last_number: int = self._connection.execute(
+            _count_up, {"name": name, "last_number": count}
+        ).scalar_one()
+        return last_number
 
     def add_subscription(
         self, prepared: PreparedSubscription, *, number: int, now_ms: int
@@ -261,15 +291,34 @@ class SubscriptionRepository:
         """
         return self._find(_find_subscription, {"subscription_id": subscription_id})
 
-    def find_registered(
+    def hold_subscription(
+        self, subscription_id: str
+    ) -> TriggerSubscriptionRecord | None:
+        """
+        As `find_subscription`; nobody else changes it until the transaction
+        ends.
+        """
+        return self._find(_hold_subscription, {"subscription_id": subscription_id})
+
+    def hold_registered(
         self, session_id: str, handle: str
     ) -> TriggerSubscriptionRecord | None:
         """
-        Return the subscription of a handle, if that session registered it.
+        Return the subscription of a handle, if that session registered it;
+        nobody else changes it until the transaction ends.
         """
         return self._find(
-            _find_registered, {"handle": handle, "registrant_session_id": session_id}
+            _hold_registered, {"handle": handle, "registrant_session_id": session_id}
         )
+
+    def hold_of_session(self, session_id: str) -> None:
+        """
+        Let nobody else change, or reserve deliveries for, what a session
+        registered or is woken by. It is held in the order in which an
+        occurrence meets it, so that neither waits for the other.
+        """
+        if self._connection.locks_rows:
+            self._connection.execute(_hold_of_session, {"session_id": session_id})
 
     def find_by_client_key(
         self, registrant_key: str, client_key: str
@@ -305,13 +354,13 @@ class SubscriptionRepository:
         }
         if query.is_enabled is not None:
             parameters["is_enabled"] = int(query.is_enabled)
-        rows = self._connection.core.execute(_list_by(query), parameters)
+        rows = self._connection.execute_once(_list_by(query), parameters)
         return tuple(_subscription_from_row(row) for row in rows)
 
     def list_matching(self, occurrence: TriggerOccurrenceRecord) -> ReadSubscriptions:
         """
         Return the enabled subscriptions an occurrence has not met yet, by
-        registrant and number.
+        registrant and number; none is removed until the transaction ends.
         """
         return self._read_each(
             _list_matching,
@@ -331,7 +380,8 @@ class SubscriptionRepository:
 
     def list_waking(self, session_id: str) -> ReadSubscriptions:
         """
-        Return the subscriptions whose processes wake a session.
+        Return the subscriptions whose processes wake a session; nobody else
+        changes them until the transaction ends.
         """
         return self._read_each(_list_waking, {"wake_session_id": session_id})
 
@@ -362,10 +412,10 @@ class SubscriptionRepository:
         # so they are asked for one by one.
         numbers = statement.with_only_columns(_s.number)
         found: list[Any] = []
-        for number in self._connection.core.scalars(numbers, parameters).all():
+        for (number,) in self._connection.execute_once(numbers, parameters):
             alone = _subscriptions.where(_s.number == number).order_by(*_in_order)
             try:
-                found += self._connection.core.execute(alone).all()
+                found += self._connection.execute_once(alone, {}).all()
             except sa.exc.OperationalError as error:
                 damaged.append(
                     CorruptRecordError(

@@ -17,7 +17,7 @@ _find = sa.select(_c.blob_ref, _c.checksum).where(
     _c.namespace == BIND("namespace"),
     _c.artifact_ref == BIND("artifact_ref"),
 )
-_list_refs = sa.select(_c.blob_ref).where(_c.session_id == BIND("session_id"))
+_count = sa.select(sa.func.count()).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_artifacts, ("blob_ref", "checksum"))
 
 
@@ -58,12 +58,14 @@ class ArtifactRepository:
         ref: BlobRef = row.blob_ref
         return ref
 
-    def list_blob_refs(self, session_id: str) -> tuple[BlobRef, ...]:
+    def count(self, session_id: str) -> int:
         """
-        Return the blob of every name, in no order, repeats included.
+        Return how many names there are.
         """
-        rows = self._connection.execute(_list_refs, {"session_id": session_id}).all()
-        return tuple(row[0] for row in rows)
+        found: int = self._connection.execute(
+            _count, {"session_id": session_id}
+        ).scalar_one()
+        return found
 
     def put(
         self, session_id: str, namespace: str, artifact_ref: str, blob_ref: BlobRef

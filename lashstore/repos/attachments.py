@@ -12,7 +12,7 @@ from lashstore.model.attachments import AttachmentIntent, AttachmentManifestEntr
 from lashstore.tables import session_attachments
 
 from ._dialect import BIND, any_of, upsert
-from ._run import Runner
+from ._run import Answer, Runner
 
 _c = session_attachments.c
 _is_session = _c.session_id == BIND("session_id")
@@ -136,19 +136,19 @@ class AttachmentRepository:
 
     def commit(
         self, session_id: str, attachment_ids: Sequence[str], *, now_ms: int
-    ) -> frozenset[str]:
+    ) -> Answer[frozenset[str]]:
         """
-        Stamp attachments; return those that are stamped now.
+        Stamp attachments; the answer is those that are stamped now.
         """
-        rows = self._connection.execute(
+        stamped = self._connection.execute(
             _commit,
             {
                 "of_session_id": session_id,
                 "attachment_ids": attachment_ids,
                 "now_ms": now_ms,
             },
-        ).all()
-        return frozenset(row[0] for row in rows)
+        )
+        return lambda: frozenset(row[0] for row in stamped)
 
     def mark_orphaned(
         self, session_id: str, attachment_ids: Sequence[str], *, older_than_ms: int

@@ -17,7 +17,7 @@ from lashstore.model.effects import (
 from lashstore.tables import effects
 
 from ._dialect import BIND, insert_if_absent
-from ._run import Runner
+from ._run import Answer, Runner
 
 _KIND = "effect"
 _c = effects.c
@@ -44,6 +44,8 @@ _is_live = _is_held & (_c.lease_expires_at_ms > BIND("now_ms"))
 _find = sa.select(*(_c[name] for name in (*_CONTENT, *_LEASE)), _c.checksum).where(
     _is_effect
 )
+_hold = _find.with_for_update()
+_hold_lease = sa.select(_c.lease_token).where(_is_effect).with_for_update()
 _find_lease = sa.select(*(_c[name] for name in _LEASE)).where(_is_effect)
 _add = insert_if_absent(effects)
 _take_over = (
@@ -160,6 +162,26 @@ class EffectRepository:
         """
         row = self._connection.execute(_find, _of(scope_id, replay_key)).one_or_none()
         return None if row is None else _effect_from_row(row)
+
+    def hold(self, scope_id: str, replay_key: str) -> StoredEffect | None:
+        """
+        As `find`; nobody else changes the effect until the transaction ends.
+        """
+        row = self._connection.execute(_hold, _of(scope_id, replay_key)).one_or_none()
+        return None if row is None else _effect_from_row(row)
+
+    def ask_hold(self, claim: EffectClaim) -> Answer[object]:
+        """
+        Let nobody else change an effect until the transaction ends; it is so
+        when the answer is there.
+        """
+        if not self._connection.locks_rows:
+            # Writers wait for the whole database.
+            return bool
+        asked = self._connection.execute(
+            _hold_lease, _of(claim.row.scope_id, claim.row.replay_key)
+        )
+        return asked.all
 
     def find_lease(self, scope_id: str, replay_key: str) -> EffectLease | None:
         """

@@ -14,7 +14,7 @@ from lashstore.model.record import Record
 from lashstore.tables import session_nodes, sessions
 
 from ._dialect import BIND, any_of
-from ._run import Runner
+from ._run import Answer, Runner
 
 _c = session_nodes.c
 _is_session = _c.session_id == BIND("session_id")
@@ -120,7 +120,9 @@ _tombstone = (
     .where(
         _c.session_id == BIND("the_session_id"),
         any_of(_c.node_id, "node_ids"),
-        _is_live,
+        # Not `_is_live`: without statistics PostgreSQL then takes the index
+        # of live parents, and looks through the whole session.
+        _c.is_tombstoned != sa.literal_column("1"),
     )
     .values(is_tombstoned=sa.literal_column("1"), checksum=_flip_checksum)
     .returning(_c.is_user_message)
@@ -144,8 +146,8 @@ class NodeLookup(Record, frozen=True, kw_only=True):
     What is stored under the ids a commit refers to, and the last number.
     """
 
-    last_seq: int
-    nodes: dict[str, StoredNode]
+    last_seq: int = 0
+    nodes: dict[str, StoredNode] = {}
 
 
 def _checksum(session_id: str, new: EncodedNode, seq: int) -> int:
@@ -182,6 +184,21 @@ def _node_from_row(session_id: str, row: Any) -> SessionNode:
         SessionNode, row.node_json, "graph node", row.node_id
     )
     return node
+
+
+def _lookup_from_rows(session_id: str, rows: list[Any]) -> NodeLookup:
+    nodes: dict[str, StoredNode] = {}
+    for row in rows:
+        if row.node_id is None:
+            continue
+        _verify(session_id, row)
+        nodes[row.node_id] = StoredNode(
+            node_id=row.node_id,
+            json=row.node_json,
+            is_tombstoned=bool(row.is_tombstoned),
+            is_user_message=bool(row.is_user_message),
+        )
+    return NodeLookup(last_seq=rows[0].last_seq or 0 if rows else 0, nodes=nodes)
 
 
 class SessionGraphRepository:
@@ -253,25 +270,18 @@ class SessionGraphRepository:
         ).one_or_none()
         return None if row is None else _node_from_row(session_id, row)
 
-    def list_for_commit(self, session_id: str, node_ids: Sequence[str]) -> NodeLookup:
+    def ask_for_commit(
+        self, session_id: str, node_ids: Sequence[str]
+    ) -> Answer[NodeLookup]:
         """
-        Return what is stored under *node_ids*, tombstones included.
+        Ask what is stored under *node_ids*, tombstones included.
         """
-        rows = self._connection.execute(
+        if not node_ids:
+            return NodeLookup
+        found = self._connection.execute(
             _list_for_commit, {"session_id": session_id, "node_ids": node_ids}
-        ).all()
-        nodes: dict[str, StoredNode] = {}
-        for row in rows:
-            if row.node_id is None:
-                continue
-            _verify(session_id, row)
-            nodes[row.node_id] = StoredNode(
-                node_id=row.node_id,
-                json=row.node_json,
-                is_tombstoned=bool(row.is_tombstoned),
-                is_user_message=bool(row.is_user_message),
-            )
-        return NodeLookup(last_seq=rows[0].last_seq or 0 if rows else 0, nodes=nodes)
+        )
+        return lambda: _lookup_from_rows(session_id, found.all())
 
     def add(
         self, session_id: str, nodes: Iterable[EncodedNode], *, after_seq: int

@@ -52,7 +52,7 @@ _remove = sa.delete(process_handle_grants).where(
     *_of_scope, any_of(_c.process_id, "process_ids")
 )
 _remove_by_session = sa.delete(process_handle_grants).where(
-    _c.session_id == BIND("session_id")
+    _c.session_id == BIND("session_id"), any_of(_c.process_id, "process_ids")
 )
 
 
@@ -164,10 +164,11 @@ class HandleGrantRepository:
             _remove, {**_scope_key(scope), "process_ids": process_ids}
         )
 
-    def remove_by_session(self, session_id: str) -> int:
+    def remove_by_session(self, session_id: str, process_ids: Sequence[str]) -> int:
         """
-        Revoke every grant of a session; return how many there were.
+        Revoke every grant of a session to these processes; return how many
+        there were.
         """
         return self._connection.execute(
-            _remove_by_session, {"session_id": session_id}
+            _remove_by_session, {"session_id": session_id, "process_ids": process_ids}
         ).rowcount

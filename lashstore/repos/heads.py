@@ -13,7 +13,7 @@ from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
 from lashstore.tables import session_heads
 
 from ._dialect import BIND, upsert
-from ._run import Runner
+from ._run import Answer, Runner
 
 _c = session_heads.c
 _CONTENT = (
@@ -106,8 +106,19 @@ class SessionHeadRepository:
             CorruptRecordError: The row is damaged.
             RecordVersionError: It is of another record version.
         """
-        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
-        return None if row is None else _head_from_row(session_id, row)
+        return self.ask(session_id)()
+
+    def ask(self, session_id: str) -> Answer[StoredHead | None]:
+        """
+        Ask for what `find` returns.
+        """
+        found = self._connection.execute(_find, {"session_id": session_id})
+
+        def answer() -> StoredHead | None:
+            row = found.one_or_none()
+            return None if row is None else _head_from_row(session_id, row)
+
+        return answer
 
     def put(self, head: StoredHead) -> None:
         """

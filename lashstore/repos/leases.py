@@ -2,6 +2,8 @@
 Execution lease rows: who runs a session.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
@@ -13,7 +15,7 @@ from lashstore.model.leases import (
 from lashstore.tables import session_execution_leases
 
 from ._dialect import BIND, upsert
-from ._run import Runner
+from ._run import Answer, Runner
 
 _c = session_execution_leases.c
 _CONTENT = (
@@ -29,6 +31,35 @@ _find = sa.select(*(_c[name] for name in _CONTENT), _c.checksum).where(
 _put = upsert(session_execution_leases, (*_CONTENT, "checksum"))
 
 
+def _lease_from_row(session_id: str, row: Any) -> LeaseRow | None:
+    if row is None:
+        return None
+    verify_row(
+        "execution lease",
+        session_id,
+        row.checksum,
+        "session_execution_leases",
+        session_id,
+        *row[: len(_CONTENT)],
+    )
+    if row.lease_token is None:
+        return LeaseRow(fencing_token=row.fencing_token)
+    owner: LeaseOwnerIdentity = decode_stored(
+        LeaseOwnerIdentity, row.owner_json, "execution lease", session_id
+    )
+    return LeaseRow(
+        fencing_token=row.fencing_token,
+        lease=SessionExecutionLease(
+            session_id=session_id,
+            owner=owner,
+            lease_token=row.lease_token,
+            fencing_token=row.fencing_token,
+            claimed_at_ms=row.claimed_at_ms,
+            expires_at_ms=row.expires_at_ms,
+        ),
+    )
+
+
 class ExecutionLeaseRepository:
     """
     Rows of `session_execution_leases`.
@@ -41,33 +72,14 @@ class ExecutionLeaseRepository:
         """
         Return the session's lease row; None if it was never leased.
         """
-        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
-        if row is None:
-            return None
-        verify_row(
-            "execution lease",
-            session_id,
-            row.checksum,
-            "session_execution_leases",
-            session_id,
-            *row[: len(_CONTENT)],
-        )
-        if row.lease_token is None:
-            return LeaseRow(fencing_token=row.fencing_token)
-        owner: LeaseOwnerIdentity = decode_stored(
-            LeaseOwnerIdentity, row.owner_json, "execution lease", session_id
-        )
-        return LeaseRow(
-            fencing_token=row.fencing_token,
-            lease=SessionExecutionLease(
-                session_id=session_id,
-                owner=owner,
-                lease_token=row.lease_token,
-                fencing_token=row.fencing_token,
-                claimed_at_ms=row.claimed_at_ms,
-                expires_at_ms=row.expires_at_ms,
-            ),
-        )
+        return self.ask(session_id)()
+
+    def ask(self, session_id: str) -> Answer[LeaseRow | None]:
+        """
+        Ask for what `find` returns.
+        """
+        found = self._connection.execute(_find, {"session_id": session_id})
+        return lambda: _lease_from_row(session_id, found.one_or_none())
 
     def put(self, session_id: str, row: LeaseRow) -> None:
         """

@@ -2,7 +2,7 @@
 Process rows: what was registered, and where it stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ from lashstore.model.processes import (
 from lashstore.model.record import Record
 from lashstore.tables import process_registrations, process_wake_targets, processes
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Runner
 
 _KIND = "process"
@@ -85,6 +85,15 @@ _is_process = _p.process_id == BIND("process_id")
 _is_running = _p.status == sa.literal_column("'running'")
 
 _find_id = sa.select(_p.process_id).where(_is_process)
+_hold = _find_id.with_for_update()
+# Whoever holds several takes them in this order, so that nobody waits for
+# somebody who waits for him.
+_hold_all = (
+    sa.select(_p.process_id)
+    .where(any_of(_p.process_id, "process_ids"))
+    .order_by(_p.process_id)
+    .with_for_update()
+)
 _find_state = sa.select(*_state_columns).where(_is_process)
 _find_context = sa.select(*_context_columns).select_from(_joined).where(_is_process)
 _find_record = sa.select(*_record_columns).select_from(_joined).where(_is_process)
@@ -100,7 +109,7 @@ _list_running_states = (
     .where(any_of(_p.process_id, "process_ids"), _is_running)
     .order_by(_p.process_id)
 )
-_add = sa.insert(processes)
+_add = insert_if_absent(processes)
 _add_registration = sa.insert(process_registrations)
 _add_wake_target = sa.insert(process_wake_targets)
 _put = (
@@ -119,17 +128,18 @@ _advance = (
 _later = sa.case(
     (_p.updated_at_ms < BIND("now_ms"), BIND("now_ms")), else_=_p.updated_at_ms
 )
-_touch_session_targets = (
+_touch = (
     sa.update(processes)
-    .where(
-        _p.process_id.in_(
-            sa.select(_w.process_id).where(_w.session_id == BIND("of_session_id"))
-        )
-    )
+    .where(any_of(_p.process_id, "process_ids"))
     .values(updated_at_ms=_later, checksum=_p.checksum + _p.updated_at_ms - _later)
 )
-_remove_session_targets = sa.delete(process_wake_targets).where(
+_list_session_targets = sa.select(_w.process_id).where(
     _w.session_id == BIND("session_id")
+)
+_remove_session_targets = (
+    sa.delete(process_wake_targets)
+    .where(_w.session_id == BIND("session_id"))
+    .returning(_w.process_id)
 )
 _list_prunable = (
     sa.select(*_state_columns)
@@ -139,6 +149,11 @@ _list_prunable = (
     )
     .order_by(_p.terminal_at_ms, _p.process_id)
     .limit(BIND("page"))
+)
+_list_prunable_of = sa.select(*_state_columns).where(
+    any_of(_p.process_id, "process_ids"),
+    _p.terminal_at_ms.is_not(None),
+    _p.terminal_at_ms <= BIND("last_ms"),
 )
 _remove = sa.delete(processes).where(any_of(_p.process_id, "process_ids"))
 
@@ -336,6 +351,23 @@ class ProcessRepository:
     def __init__(self, connection: sa.Connection | Runner) -> None:
         self._connection = Runner.over(connection)
 
+    def hold(self, process_id: str) -> None:
+        """
+        Let no other writer at a process until the transaction ends; where
+        writers wait for the whole database, nothing is left to do.
+
+        What is read afterwards is what the writer before left behind.
+        """
+        if self._connection.locks_rows:
+            self._connection.execute(_hold, {"process_id": process_id})
+
+    def hold_all(self, process_ids: Sequence[str]) -> None:
+        """
+        As `hold`, for several processes.
+        """
+        if self._connection.locks_rows:
+            self._connection.execute(_hold_all, {"process_ids": process_ids})
+
     def is_known(self, process_id: str) -> bool:
         """
         Tell whether there is a process of this id.
@@ -437,9 +469,11 @@ class ProcessRepository:
         ).all()
         return tuple(_state_from_row(row).process_id for row in rows)
 
-    def add(self, prepared: PreparedRegistration, *, now_ms: int) -> ProcessRecord:
+    def add(
+        self, prepared: PreparedRegistration, *, now_ms: int
+    ) -> ProcessRecord | None:
         """
-        Add a process; return its record.
+        Add a process; return its record, or None if there is one of its id.
         """
         given, process_id = prepared.registration, prepared.registration.id
         state = ProcessState(
@@ -447,9 +481,11 @@ class ProcessRepository:
             definition_hash=prepared.definition_hash,
             updated_at_ms=now_ms,
         )
-        self._connection.execute(
+        added = self._connection.execute(
             _add, {"process_id": process_id, **_state_values(state)}
         )
+        if added.rowcount != 1:
+            return None
         fixed = {
             "registration_hash": prepared.registration_hash,
             "disposition": str(given.disposition),
@@ -530,14 +566,31 @@ class ProcessRepository:
         if done.rowcount != 1:
             raise UnknownProcessError(process_id=state.process_id)
 
+    def hold_of_session(self, session_id: str, granted: Iterable[str]) -> bool:
+        """
+        As `hold`, for some processes and all that wake a session; tell
+        whether others could write until then, so that what was read before
+        must be read again.
+        """
+        if not self._connection.locks_rows:
+            return False
+        waking = self._connection.execute(
+            _list_session_targets, {"session_id": session_id}
+        ).all()
+        self.hold_all(sorted({*granted, *(row.process_id for row in waking)}))
+        return True
+
     def clear_session_targets(self, session_id: str, *, now_ms: int) -> None:
         """
         Take a session away as wake target of whatever process wakes it.
         """
+        removed = self._connection.execute(
+            _remove_session_targets, {"session_id": session_id}
+        ).all()
         self._connection.execute(
-            _touch_session_targets, {"of_session_id": session_id, "now_ms": now_ms}
+            _touch,
+            {"process_ids": [row.process_id for row in removed], "now_ms": now_ms},
         )
-        self._connection.execute(_remove_session_targets, {"session_id": session_id})
 
     def list_prunable(self, *, last_ms: int, page: int) -> tuple[str, ...]:
         """
@@ -547,6 +600,21 @@ class ProcessRepository:
             _list_prunable, {"last_ms": last_ms, "page": page}
         ).all()
         return tuple(_state_from_row(row).process_id for row in rows)
+
+    def hold_prunable(
+        self, process_ids: Sequence[str], *, last_ms: int
+    ) -> Sequence[str]:
+        """
+        Hold the processes; return those that ended until then, now that
+        nobody can prune them and register them anew.
+        """
+        if not self._connection.locks_rows:
+            return process_ids
+        self.hold_all(process_ids)
+        rows = self._connection.execute(
+            _list_prunable_of, {"process_ids": process_ids, "last_ms": last_ms}
+        ).all()
+        return [_state_from_row(row).process_id for row in rows]
 
     def remove(self, process_ids: Sequence[str]) -> int:
         """

@@ -45,7 +45,7 @@ from ._claims import (
     renew_statement,
 )
 from ._dialect import BIND
-from ._run import Runner
+from ._run import Answer, Runner
 
 _KIND = "queued-work batch"
 _c = session_queued_batches.c
@@ -320,14 +320,16 @@ class QueuedWorkRepository:
         """
         self._connection.execute(_abandon, of_claim(session_id, claim_id, token))
 
-    def complete(self, session_id: str, claim_id: str, token: str) -> frozenset[str]:
+    def complete(
+        self, session_id: str, claim_id: str, token: str
+    ) -> Answer[frozenset[str]]:
         """
-        Remove a claim's batches; return their ids.
+        Remove a claim's batches; the answer is their ids.
         """
-        rows = self._connection.execute(
+        removed = self._connection.execute(
             _complete, of_claim(session_id, claim_id, token)
-        ).all()
-        return frozenset(row[0] for row in rows)
+        )
+        return lambda: frozenset(row[0] for row in removed)
 
     def remove_unclaimed(self, session_id: str, batch_id: str, *, now_ms: int) -> Any:
         """

@@ -4,17 +4,26 @@ Session rows: whose store this is, and the admission sequence.
 
 import sqlalchemy as sa
 
-from lashstore.model.record import Record
-from lashstore.tables import sessions
+from lashstore.model.session import SessionIdentity
+from lashstore.tables import SESSION_TABLES, sessions
 
 from ._dialect import BIND, insert_if_absent
-from ._run import Runner
+from ._run import Answer, Runner
 
 _c = sessions.c
 _is_session = _c.session_id == BIND("session_id")
 
 _find = sa.select(_c.incarnation).where(_is_session)
+_lock = _find.with_for_update()
 _find_any = sa.select(_c.session_id, _c.incarnation).limit(1)
+_list_first = (
+    sa.select(_c.session_id, _c.incarnation).order_by(_c.session_id).limit(BIND("page"))
+)
+_list_after = _list_first.where(_c.session_id > BIND("after"))
+_remove = [
+    sa.delete(table).where(table.c.session_id == BIND("session_id"))
+    for table in reversed(SESSION_TABLES)
+]
 _add = insert_if_absent(sessions)
 _next_seq = (
     sa.update(sessions)
@@ -22,15 +31,6 @@ _next_seq = (
     .values(admission_seq=_c.admission_seq + 1)
     .returning(_c.admission_seq)
 )
-
-
-class SessionIdentity(Record, frozen=True, kw_only=True):
-    """
-    A session and which making of it.
-    """
-
-    session_id: str
-    incarnation: str
 
 
 class SessionRepository:
@@ -52,6 +52,18 @@ class SessionRepository:
             return None
         return SessionIdentity(session_id=session_id, incarnation=incarnation)
 
+    def ask_incarnation(self, session_id: str, *, to_write: bool) -> Answer[str | None]:
+        """
+        Ask which making of the session is here; None if it is not.
+
+        Args:
+            to_write: Hold the row, where rows are what writers wait for.
+        """
+        found = self._connection.execute(
+            _lock if to_write else _find, {"session_id": session_id}
+        )
+        return found.scalar_one_or_none
+
     def find_any(self) -> SessionIdentity | None:
         """
         Return the session of a file that holds one; None if it has none yet.
@@ -60,6 +72,32 @@ class SessionRepository:
         if row is None:
             return None
         return SessionIdentity(session_id=row.session_id, incarnation=row.incarnation)
+
+    def list_page(
+        self, *, after: str | None, limit: int
+    ) -> tuple[SessionIdentity, ...]:
+        """
+        Return at most *limit* sessions behind an id, in the order of ids;
+        None: from the first on.
+        """
+        rows = (
+            self._connection.execute(_list_first, {"page": limit})
+            if after is None
+            else self._connection.execute(_list_after, {"after": after, "page": limit})
+        )
+        return tuple(
+            SessionIdentity(session_id=row.session_id, incarnation=row.incarnation)
+            for row in rows
+        )
+
+    def remove(self, session_id: str) -> None:
+        """
+        Remove a session with all its rows, if it is here. Its writers finish
+        first, and those that come later find it gone.
+        """
+        self.ask_incarnation(session_id, to_write=True)
+        for statement in _remove:
+            self._connection.execute(statement, {"session_id": session_id})
 
     def add(self, identity: SessionIdentity) -> None:
         """

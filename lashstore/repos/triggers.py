@@ -21,6 +21,9 @@ from lashstore.tables import trigger_deliveries, trigger_occurrences
 from ._dialect import BIND, any_of, insert_if_absent
 from ._subscriptions import SubscriptionRepository
 
+# How many occurrences one statement of a pruning removes on a server.
+_PRUNE_PAGE = 1000
+
 _o = trigger_occurrences.c
 _d = trigger_deliveries.c
 _OCCURRENCE = (
@@ -48,22 +51,28 @@ _deliveries = sa.select(*(_d[name] for name in _DELIVERY), _d.checksum)
 
 _add_occurrence = insert_if_absent(trigger_occurrences)
 _find_occurrence = _occurrences.where(_o.occurrence_id == BIND("occurrence_id"))
+_hold_occurrence = _find_occurrence.with_for_update()
 _list_occurrences = _occurrences.where(any_of(_o.occurrence_id, "occurrence_ids"))
-_remove_older = sa.delete(trigger_occurrences).where(
-    _o.occurred_at_ms < BIND("cutoff_ms"),
-    ~sa.exists(sa.literal_column("1")).where(
-        _d.occurrence_id == _o.occurrence_id, _d.acknowledged_at_ms.is_(None)
-    ),
+_is_older = (_o.occurred_at_ms < BIND("cutoff_ms")) & ~sa.exists(
+    sa.literal_column("1")
+).where(_d.occurrence_id == _o.occurrence_id, _d.acknowledged_at_ms.is_(None))
+_remove_older = sa.delete(trigger_occurrences).where(_is_older)
+_hold_older = (
+    sa.select(_o.occurrence_id)
+    .where(_is_older)
+    .order_by(_o.occurred_at_ms, _o.occurrence_id)
+    .limit(BIND("page"))
+    .with_for_update()
+)
+_remove_older_of = sa.delete(trigger_occurrences).where(
+    any_of(_o.occurrence_id, "occurrence_ids"), _is_older
 )
 
-_last_pending_seq = sa.select(sa.func.max(_d.seq)).where(
-    _d.acknowledged_at_ms.is_(None)
-)
 _add_deliveries = sa.insert(trigger_deliveries)
-_find_delivery = _deliveries.where(
+_hold_delivery = _deliveries.where(
     _d.occurrence_id == BIND("occurrence_id"),
     _d.subscription_id == BIND("subscription_id"),
-)
+).with_for_update()
 _list_pending = (
     _deliveries.where(_d.acknowledged_at_ms.is_(None), _d.seq > BIND("after_seq"))
     .order_by(_d.seq)
@@ -157,6 +166,16 @@ class TriggerRepository(SubscriptionRepository):
         ).one_or_none()
         return None if row is None else _occurrence_from_row(row)
 
+    def hold_occurrence(self, occurrence_id: str) -> TriggerOccurrenceRecord | None:
+        """
+        As `find_occurrence`; nobody else lets it meet subscriptions, or
+        removes it, until the transaction ends.
+        """
+        row = self._connection.execute(
+            _hold_occurrence, {"occurrence_id": occurrence_id}
+        ).one_or_none()
+        return None if row is None else _occurrence_from_row(row)
+
     def list_occurrences(
         self, occurrence_ids: list[str]
     ) -> dict[str, TriggerOccurrenceRecord]:
@@ -174,15 +193,40 @@ class TriggerRepository(SubscriptionRepository):
         Remove the occurrences before *cutoff_ms* with nothing pending, and
         their deliveries; return how many occurrences there were.
         """
+        if self._connection.locks_rows:
+            return self._remove_older_held(cutoff_ms)
         return self._connection.execute(
             _remove_older, {"cutoff_ms": cutoff_ms}
         ).rowcount
 
-    def last_pending_seq(self) -> int:
+    def _remove_older_held(self, cutoff_ms: int) -> int:
+        # An occurrence may meet subscriptions until it is held, so what is
+        # pending is asked once more when it is. By pages, so that no list of
+        # ids grows without bound.
+        removed = 0
+        while True:
+            held = self._connection.execute(
+                _hold_older, {"cutoff_ms": cutoff_ms, "page": _PRUNE_PAGE}
+            ).all()
+            removed += self._connection.execute(
+                _remove_older_of,
+                {
+                    "cutoff_ms": cutoff_ms,
+                    "occurrence_ids": [row.occurrence_id for row in held],
+                },
+            ).rowcount
+            if len(held) < _PRUNE_PAGE:
+                return removed
+
+    def next_seqs(self, count: int) -> range:
         """
-        Return the place of the last pending delivery; 0 if none is pending.
+        Return places for so many deliveries behind all that were reserved.
+
+        Until the transaction ends, nobody else gets any: who reads pending
+        deliveries never sees one in front of those it saw before.
         """
-        return self._connection.execute(_last_pending_seq).scalar_one() or 0
+        last = self._count_up("delivery", count)
+        return range(last - count + 1, last + 1)
 
     def add_deliveries(self, deliveries: Sequence[TriggerDelivery]) -> None:
         """
@@ -201,15 +245,15 @@ class TriggerRepository(SubscriptionRepository):
                 ],
             )
 
-    def find_delivery(
+    def hold_delivery(
         self, occurrence_id: str, subscription_id: str
     ) -> TriggerDelivery | None:
         """
         Return the delivery of an occurrence to a subscription; None if the
-        two never met.
+        two never met. Nobody else changes it until the transaction ends.
         """
         row = self._connection.execute(
-            _find_delivery,
+            _hold_delivery,
             {"occurrence_id": occurrence_id, "subscription_id": subscription_id},
         ).one_or_none()
         return None if row is None else _delivery_from_row(row)

@@ -48,7 +48,7 @@ from ._claims import (
     renew_statement,
 )
 from ._dialect import BIND, any_of
-from ._run import Runner
+from ._run import Answer, Runner
 
 _KIND = "turn input"
 _c = session_turn_inputs.c
@@ -517,14 +517,16 @@ class TurnInputRepository:
         self._connection.execute(_abandon_accepted, claim)
         self._connection.execute(_abandon_deferred, claim)
 
-    def complete(self, session_id: str, claim_id: str, token: str) -> frozenset[str]:
+    def complete(
+        self, session_id: str, claim_id: str, token: str
+    ) -> Answer[frozenset[str]]:
         """
-        Complete a claim's inputs; return their ids.
+        Complete a claim's inputs; the answer is their ids.
         """
-        rows = self._connection.execute(
+        completed = self._connection.execute(
             _complete, of_claim(session_id, claim_id, token)
-        ).all()
-        return frozenset(row[0] for row in rows)
+        )
+        return lambda: frozenset(row[0] for row in completed)
 
     def cancel(self, session_id: str, input_ids: Sequence[str]) -> None:
         """

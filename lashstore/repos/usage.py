@@ -2,7 +2,7 @@
 Usage rows: every delta as it was booked, and the totals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -127,16 +127,29 @@ class UsageRepository:
         Raises:
             InvalidArgumentError: A total leaves the range of counters.
         """
+        self.prepare(session_id, deltas)()
+
+    def prepare(
+        self, session_id: str, deltas: Sequence[TokenLedgerEntry]
+    ) -> Callable[[], None]:
+        """
+        Ask for what `book` needs to know; calling the result does it.
+        """
         if not deltas:
-            return
-        rows = self._connection.execute(
+            return lambda: None
+        found = self._connection.execute(
             _list_for_booking,
             {
                 "session_id": session_id,
                 "sources": [delta.source for delta in deltas],
                 "models": [delta.model for delta in deltas],
             },
-        ).all()
+        )
+        return lambda: self._book(session_id, deltas, found.all())
+
+    def _book(
+        self, session_id: str, deltas: Sequence[TokenLedgerEntry], rows: list[Any]
+    ) -> None:
         last_seq: int = rows[0].last_seq or 0
         known = {
             (row.source, row.model): _total_from_row(

@@ -6,8 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lashstore.clock import Clock, SystemClock
-from lashstore.engines import open_database, open_memory, open_readonly
+from lashstore.clock import Clock
+from lashstore.engines import (
+    file_target,
+    open_database,
+    open_memory,
+    open_readonly,
+    parse_target,
+)
 from lashstore.errors import SchemaVersionError
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import require_text
@@ -15,7 +21,7 @@ from lashstore.tables import SCHEMA_VERSIONS, SESSION_COMPONENT
 
 from .attachments import AttachmentManifestStore
 from .commits import CommitStore
-from .handle import StoreHandle, bind, find_identity, sqlite_path
+from .handle import StoreHandle, bind, find_identity
 from .leases import LeaseStore
 from .maintenance import MaintenanceStore
 from .queue import QueueStore
@@ -54,16 +60,18 @@ class Store(
         clock: Clock | None = None,
     ) -> Self:
         """
-        Open a session's file, or make it.
+        Open a session, or make it.
 
         Args:
             target: Path of a SQLite file; absent or empty, it is made with
-                mode 0600, and missing folders with 0700.
+                mode 0600, and missing folders with 0700. Or the address of a
+                PostgreSQL database, `postgresql+psycopg://user@host/name`;
+                one without our tables gets them.
 
             session_id: The session the file is for; any text without NUL and
                 lone surrogates.
 
-            clock: None: the host's.
+            clock: None: the host's for a file, the server's on PostgreSQL.
 
         Raises:
             SessionBindingMismatchError: The file is another session's.
@@ -75,15 +83,14 @@ class Store(
             BackendError: The file cannot be opened.
         """
         require_text("session_id", session_id)
-        database = open_database(sqlite_path(target), SESSION_COMPONENT, options)
+        database = open_database(parse_target(target), SESSION_COMPONENT, options)
         try:
             identity = bind(database, session_id)
         except BaseException:
             database.close()
             raise
-        return cls(
-            database, database, identity, options=options, clock=clock or SystemClock()
-        )
+        database.bind_to(identity)
+        return cls(database, database, identity, options=options, clock=clock)
 
     @classmethod
     def memory(
@@ -100,9 +107,7 @@ class Store(
         require_text("session_id", session_id)
         database = open_memory(SESSION_COMPONENT, options)
         identity = bind(database, session_id)
-        return cls(
-            database, database, identity, options=options, clock=clock or SystemClock()
-        )
+        return cls(database, database, identity, options=options, clock=clock)
 
     @classmethod
     def open_readonly(cls, path: str | Path) -> Self:
@@ -119,7 +124,7 @@ class Store(
                 no session.
             BackendError: The file cannot be opened.
         """
-        database = open_readonly(sqlite_path(path), SESSION_COMPONENT)
+        database = open_readonly(file_target(path), SESSION_COMPONENT)
         identity = find_identity(database)
         if identity is None:
             raise SchemaVersionError(
@@ -127,13 +132,7 @@ class Store(
                 expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
                 found=None,
             )
-        return cls(
-            database,
-            database,
-            identity,
-            options=StoreOptions(),
-            clock=SystemClock(),
-        )
+        return cls(database, database, identity, options=StoreOptions(), clock=None)
 
     def __enter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ class AttachmentManifestStore(StoreHandle):
                 reclaimed; none was marked.
         """
         ids = [require_text("an attachment id", one) for one in attachment_ids]
-        self._write(lambda tx: stamp_attachments(tx, ids))
+        self._write(lambda tx: stamp_attachments(tx, ids)())
 
     def list_uncommitted_attachments(
         self, older_than_ms: int

@@ -2,10 +2,10 @@
 Blobs, checkpoints and named artifacts of a session.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lashstore.codec import decode_value, sha256_hex
-from lashstore.errors import CorruptRecordError, UnknownBlobError
+from lashstore.errors import CorruptRecordError
 from lashstore.model.blobs import (
     ArtifactKind,
     BlobDescriptor,
@@ -13,30 +13,22 @@ from lashstore.model.blobs import (
     EncodedBlob,
     HydratedCheckpoint,
     StoredCheckpoint,
-    compression_level,
     encode_blob,
     encode_typed_blob,
 )
 from lashstore.model.record import Json, require_record, require_text
-from lashstore.repos.blobs import StoredBlob, compress
 
-from .handle import StoreHandle
+from .storing import BlobStoring, ReadyBlobs
 from .transaction import SessionTransaction
 
 _GENERIC = BlobDescriptor.for_kind(ArtifactKind.GENERIC_BLOB)
-_WORTH_A_LOOK_UP = 32 * 1024
 _MODULE_PREFIX = "module:sha256:"
 
 
-class BlobStore(StoreHandle):
+class BlobStore(BlobStoring):
     """
     The part of `Store` that keeps contents by their hash.
     """
-
-    # What the last commit of this handle stored: refs that are almost surely
-    # still there, so that an unchanged snapshot is neither compressed nor
-    # looked up before the lock. Under the lock every ref is looked up anyway.
-    _recent_refs: frozenset[BlobRef] = frozenset()
 
     def put_blob(self, content: bytes) -> BlobRef:
         """
@@ -122,10 +114,7 @@ class BlobStore(StoreHandle):
         """
         require_record("the checkpoint", checkpoint, HydratedCheckpoint)
         encoded = checkpoint.encoded
-        ready = self._compressed(encoded.blobs)
-        self._write(
-            lambda tx: self._store_blobs(tx, encoded.blobs, ready, encoded.kept_refs)
-        )
+        self._put_blobs(encoded.blobs, encoded.kept_refs)
         return StoredCheckpoint(
             checkpoint_ref=encoded.checkpoint_ref, manifest=encoded.manifest
         )
@@ -211,19 +200,33 @@ class BlobStore(StoreHandle):
         return self._get_named("process_execution_env", env_ref)
 
     def _put(self, blob: EncodedBlob) -> BlobRef:
-        ready = self._compressed([blob])
-        self._write(lambda tx: self._store_blobs(tx, [blob], ready))
+        self._put_blobs([blob])
         return blob.ref
+
+    def _put_blobs(
+        self, blobs: Sequence[EncodedBlob], kept_refs: Sequence[BlobRef] = ()
+    ) -> None:
+        def operation(tx: SessionTransaction, ready: ReadyBlobs) -> None:
+            known = self._store_blobs(tx, blobs, ready, kept_refs)
+            if known:
+                # Whoever puts a blob may rely on it until a commit names it,
+                # even if a checkpoint that has it is let go of before.
+                tx.checkpoint_blobs.remove(self.session_id, list(known))
+
+        self._with_blobs(
+            blobs, lambda ready: self._write(lambda tx: operation(tx, ready))
+        )
 
     def _put_named(self, namespace: str, artifact_ref: str, blob: EncodedBlob) -> None:
         require_text("the artifact's ref", artifact_ref)
-        ready = self._compressed([blob])
 
-        def operation(tx: SessionTransaction) -> None:
+        def operation(tx: SessionTransaction, ready: ReadyBlobs) -> None:
             self._store_blobs(tx, [blob], ready)
             tx.artifacts.put(self.session_id, namespace, artifact_ref, blob.ref)
 
-        self._write(operation)
+        self._with_blobs(
+            [blob], lambda ready: self._write(lambda tx: operation(tx, ready))
+        )
 
     def _get_named(self, namespace: str, artifact_ref: str) -> bytes | None:
         require_text("the artifact's ref", artifact_ref)
@@ -242,46 +245,3 @@ class BlobStore(StoreHandle):
             return content
 
         return self._read(operation)
-
-    def _compressed(self, blobs: Sequence[EncodedBlob]) -> dict[BlobRef, StoredBlob]:
-        # Runs before the lock. What need not be compressed is left to be
-        # made under it, where its absence is known for sure.
-        profile = self._options.blob_profile
-        heavy = [
-            blob
-            for blob in blobs
-            if blob.ref not in self._recent_refs
-            and compression_level(profile, blob.descriptor, len(blob.content))
-            is not None
-        ]
-        # Compressing less takes no longer than the look-up that may save it.
-        refs = [blob.ref for blob in heavy if len(blob.content) >= _WORTH_A_LOOK_UP]
-        stored: frozenset[BlobRef] = frozenset()
-        if refs:
-            stored = self._read(
-                lambda tx: tx.blobs.list_stored_refs(self.session_id, refs)
-            )
-        return {
-            blob.ref: compress(blob, profile)
-            for blob in heavy
-            if blob.ref not in stored
-        }
-
-    def _store_blobs(
-        self,
-        tx: SessionTransaction,
-        blobs: Sequence[EncodedBlob],
-        ready: Mapping[BlobRef, StoredBlob],
-        kept_refs: Sequence[BlobRef] = (),
-    ) -> None:
-        refs = [*(blob.ref for blob in blobs), *kept_refs]
-        stored = tx.blobs.list_stored_refs(self.session_id, refs)
-        for ref in kept_refs:
-            if ref not in stored:
-                raise UnknownBlobError(blob_ref=ref)
-        profile = self._options.blob_profile
-        new = {blob.ref: blob for blob in blobs if blob.ref not in stored}
-        tx.blobs.add(
-            self.session_id,
-            [ready.get(ref) or compress(blob, profile) for ref, blob in new.items()],
-        )

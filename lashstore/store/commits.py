@@ -3,7 +3,7 @@ Commits of a session, and reading it.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lashstore.errors import (
     AttachmentNotFoundError,
@@ -50,20 +50,23 @@ from lashstore.model.session import (
     SessionMeta,
     SessionPickerInfo,
     check_meta,
+    frame_state_refs,
 )
 from lashstore.model.usage import TokenLedgerEntry, check_usage
-from lashstore.repos.blobs import StoredBlob
+from lashstore.repos.graph import NodeLookup
 from lashstore.repos.heads import StoredHead
 
 from .blobs import BlobStore
 from .copying import read_copy, write_copy
-from .garbage import collect_unreachable
+from .garbage import GarbageCollection
+from .retention import let_go_of_checkpoints
+from .storing import ReadyBlobs
 from .transaction import SessionTransaction
 
 _log = logging.getLogger(__name__)
 
 
-class CommitStore(BlobStore):
+class CommitStore(BlobStore, GarbageCollection):
     """
     The part of `Store` that turns land in and are read from.
     """
@@ -205,10 +208,14 @@ class CommitStore(BlobStore):
                 every write.
         """
         prepared = prepare_commit(commit, bound_session_id=self.session_id)
-        blobs = commit.checkpoint.encoded.blobs
-        ready = self._compressed(blobs)
-        result = self._write(lambda tx: self._apply(tx, prepared, ready))
-        self._recent_refs = frozenset(blob.ref for blob in blobs)
+        encoded = commit.checkpoint.encoded
+
+        def land(ready: ReadyBlobs) -> RuntimeCommitResult:
+            result = self._write(lambda tx: self._apply(tx, prepared, ready))
+            self._remember(encoded, ready)
+            return result
+
+        result = self._with_blobs(encoded.blobs, land, follow_head=True)
         self._collect_when_due(result.head_revision)
         return result
 
@@ -216,27 +223,37 @@ class CommitStore(BlobStore):
         self,
         tx: SessionTransaction,
         prepared: PreparedCommit,
-        ready: Mapping[BlobRef, StoredBlob],
+        ready: ReadyBlobs,
     ) -> RuntimeCommitResult:
         commit, stamp = prepared.commit, prepared.commit.turn_commit
-        head = tx.heads.find(self.session_id)
-        stored = (
-            None
+        # Everything is asked before the first answer is looked at, and again
+        # once the commit is admitted: on a server that is one wait each.
+        asked_turn = (
+            (lambda: None)
             if stamp is None
-            else tx.turn_commits.find(self.session_id, stamp.turn_id)
+            else tx.turn_commits.ask(self.session_id, stamp.turn_id)
         )
-        replayed = find_replay(commit, stored)
-        lease = tx.execution_leases.find(self.session_id)
+        asked_head = tx.heads.ask(self.session_id)
+        asked_lease = tx.execution_leases.ask(self.session_id)
+        head, lease = asked_head(), asked_lease()
+        replayed = find_replay(commit, asked_turn())
         if replayed is not None:
             self._release(tx, lease, commit.release_session_execution_lease)
             return replayed
         revision = 0 if head is None else head.head_revision
         check_admission(commit, lease, head_revision=revision, now_ms=tx.now_ms)
-        self._settle_claims(tx, commit)
         encoded = commit.checkpoint.encoded
-        self._store_blobs(tx, encoded.blobs, ready, encoded.kept_refs)
-        tx.usage.book(self.session_id, prepared.usage_deltas)
-        plan = self._write_graph(tx, prepared, head)
+        require_settled = self._settle_claims(tx, commit)
+        asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
+        book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)
+        asked_nodes = tx.graph.ask_for_commit(
+            self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
+        )
+        require_stamped = stamp_attachments(tx, commit.committed_attachment_ids)
+        require_settled()
+        self._add_blobs(tx, encoded.blobs, ready, encoded.kept_refs, asked_depths())
+        book_usage()
+        plan = self._write_graph(tx, prepared, head, asked_nodes())
         tx.heads.put(
             StoredHead(
                 session_id=self.session_id,
@@ -252,9 +269,10 @@ class CommitStore(BlobStore):
                 first_user_node_id=self._first_user_node_id(tx, head, plan),
             )
         )
+        self._name_blobs(tx, commit, revision + 1)
         if ended := ended_turn_ids(commit):
             tx.turn_inputs.defer_turns(self.session_id, ended)
-        stamp_attachments(tx, commit.committed_attachment_ids)
+        require_stamped()
         result = RuntimeCommitResult(
             head_revision=revision + 1,
             checkpoint_ref=encoded.checkpoint_ref,
@@ -265,25 +283,58 @@ class CommitStore(BlobStore):
         self._release(tx, lease, commit.release_session_execution_lease)
         return result
 
-    def _settle_claims(self, tx: SessionTransaction, commit: RuntimeCommit) -> None:
+    def _name_blobs(
+        self, tx: SessionTransaction, commit: RuntimeCommit, revision: int
+    ) -> None:
+        encoded = commit.checkpoint.encoded
+        named = dict.fromkeys((encoded.checkpoint_ref, *encoded.manifest.part_refs()))
+        tx.checkpoint_blobs.name(
+            self.session_id, named, revision=revision, now_ms=tx.now_ms
+        )
+        let_go_of_checkpoints(
+            tx,
+            self._options.checkpoint_retention,
+            head_revision=revision,
+            frame_refs=frozenset(frame_state_refs(commit.agent_frames)),
+        )
+
+    def _settle_claims(
+        self, tx: SessionTransaction, commit: RuntimeCommit
+    ) -> Callable[[], None]:
         # Completing is the check: what a claim turns out to have owned must
         # be what the commit names, or everything is undone.
-        for work in commit.completed_queue_claims:
-            owned = tx.queued_work.complete(
-                work.session_id, work.claim_id, work.lease_token
+        batches = [
+            (
+                work,
+                tx.queued_work.complete(
+                    self.session_id, work.claim_id, work.lease_token
+                ),
             )
-            if not self._is_settled(work.session_id, owned, work.batch_ids):
-                raise QueuedWorkClaimExpiredError(
-                    session_id=work.session_id, claim_id=work.claim_id
-                )
-        for inputs in commit.completed_turn_input_claims:
-            owned = tx.turn_inputs.complete(
-                inputs.session_id, inputs.claim_id, inputs.lease_token
+            for work in commit.completed_queue_claims
+        ]
+        inputs = [
+            (
+                done,
+                tx.turn_inputs.complete(
+                    self.session_id, done.claim_id, done.lease_token
+                ),
             )
-            if not self._is_settled(inputs.session_id, owned, inputs.input_ids):
-                raise TurnInputClaimExpiredError(
-                    session_id=inputs.session_id, claim_id=inputs.claim_id
-                )
+            for done in commit.completed_turn_input_claims
+        ]
+
+        def require() -> None:
+            for work, owned in batches:
+                if not self._is_settled(work.session_id, owned(), work.batch_ids):
+                    raise QueuedWorkClaimExpiredError(
+                        session_id=work.session_id, claim_id=work.claim_id
+                    )
+            for done, owned in inputs:
+                if not self._is_settled(done.session_id, owned(), done.input_ids):
+                    raise TurnInputClaimExpiredError(
+                        session_id=done.session_id, claim_id=done.claim_id
+                    )
+
+        return require
 
     def _is_settled(
         self, session_id: str, owned: frozenset[str], named: Sequence[str]
@@ -295,17 +346,16 @@ class CommitStore(BlobStore):
         )
 
     def _write_graph(
-        self, tx: SessionTransaction, prepared: PreparedCommit, head: StoredHead | None
+        self,
+        tx: SessionTransaction,
+        prepared: PreparedCommit,
+        head: StoredHead | None,
+        lookup: NodeLookup,
     ) -> GraphPlan:
-        delta = prepared.commit.graph
-        node_ids = referenced_node_ids(delta, prepared.nodes)
-        lookup = (
-            tx.graph.list_for_commit(self.session_id, node_ids) if node_ids else None
-        )
         plan = plan_graph(
-            delta,
+            prepared.commit.graph,
             prepared.nodes,
-            {} if lookup is None else lookup.nodes,
+            lookup.nodes,
             leaf_node_id=None if head is None else head.leaf_node_id,
             live_node_count=0 if head is None else head.live_node_count,
             user_message_count=0 if head is None else head.user_message_count,
@@ -315,7 +365,7 @@ class CommitStore(BlobStore):
         tx.graph.add(
             self.session_id,
             plan.inserted,
-            after_seq=0 if lookup is None else lookup.last_seq,
+            after_seq=lookup.last_seq,
         )
         if plan.revived_node_ids:
             tx.graph.revive(self.session_id, plan.revived_node_ids)
@@ -361,7 +411,7 @@ class CommitStore(BlobStore):
         if not every or head_revision % every:
             return
         try:
-            self._write(collect_unreachable)
+            self._collect()
         except LashStoreError:
             # The turn has landed; its caller must not take it for lost.
             _log.exception("automatic garbage collection failed")
@@ -468,17 +518,25 @@ def first_user_node_id(tx: SessionTransaction) -> str | None:
     return None if node is None else node.node_id
 
 
-def stamp_attachments(tx: SessionTransaction, attachment_ids: Iterable[str]) -> None:
+def stamp_attachments(
+    tx: SessionTransaction, attachment_ids: Iterable[str]
+) -> Callable[[], None]:
     """
     Mark attachments as committed.
 
-    Raises:
-        AttachmentNotFoundError: One is unknown or about to be removed.
+    Returns:
+        What must be called before the transaction ends. It raises
+        `AttachmentNotFoundError` if one is unknown or about to be removed.
     """
     wanted = list(dict.fromkeys(attachment_ids))
     if not wanted:
-        return
+        return lambda: None
     stamped = tx.attachments.commit(tx.session_id, wanted, now_ms=tx.now_ms)
-    for attachment_id in wanted:
-        if attachment_id not in stamped:
-            raise AttachmentNotFoundError(attachment_id=attachment_id)
+
+    def require() -> None:
+        found = stamped()
+        for attachment_id in wanted:
+            if attachment_id not in found:
+                raise AttachmentNotFoundError(attachment_id=attachment_id)
+
+    return require

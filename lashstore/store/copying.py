@@ -78,6 +78,14 @@ def write_copy(tx: SessionTransaction, copy: HeadCopy) -> RuntimeCommitResult:
     if present is not None:
         raise HeadRevisionConflictError(expected=None, actual=present.head_revision)
     tx.blobs.add(tx.session_id, copy.blobs)
+    named = {copy.head.checkpoint_ref or "", *copy.manifest.part_refs()}
+    tx.checkpoint_blobs.keep_as_bases(
+        tx.session_id,
+        {blob.base_ref for blob in copy.blobs if blob.base_ref is not None} - named,
+    )
+    tx.checkpoint_blobs.name(
+        tx.session_id, named, revision=copy.head.head_revision, now_ms=tx.now_ms
+    )
     tx.graph.add(tx.session_id, [node for node, _ in copy.nodes], after_seq=0)
     tombstones = [
         node.node.node_id for node, is_tombstone in copy.nodes if is_tombstone

@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self, TypeVar
 
 import sqlalchemy as sa
@@ -18,6 +17,7 @@ from lashstore.errors import (
     SessionBindingMismatchError,
     SessionDeletedError,
     SessionExecutionLeaseExpiredError,
+    StoreBusyError,
     StoreClosedError,
 )
 from lashstore.failures import DatabaseGoneError
@@ -26,37 +26,34 @@ from lashstore.model.leases import (
     is_valid_fence,
 )
 from lashstore.model.options import DurabilityTier, StoreOptions
-from lashstore.model.record import require_record, require_text
-from lashstore.repos.sessions import SessionIdentity, SessionRepository
+from lashstore.model.record import require_record
+from lashstore.model.session import SessionIdentity
+from lashstore.repos.sessions import SessionRepository
 
 from .transaction import SessionTransaction
 
 T = TypeVar("T")
 
-
-def sqlite_path(target: str | Path) -> Path:
-    """
-    Return a target as a path.
-
-    Raises:
-        InvalidArgumentError: It is an address of another engine.
-    """
-    if isinstance(target, str) and "://" in target:
-        msg = f"{target!r} is no path, and this lashstore opens SQLite files only"
-        raise InvalidArgumentError(msg)
-    return Path(require_text("the path", str(target))).absolute()
+_BIND_ATTEMPTS = 10
 
 
 def bind(database: Database, session_id: str) -> SessionIdentity:
     """
-    Make *database* the session's, unless it is some session's already.
+    Make *database* the session's, unless it is some session's already; a
+    shared one becomes this session's too.
 
     Raises:
         SessionBindingMismatchError: It is another session's.
     """
-    found = find_identity(database)
+    found = find_identity(database, session_id)
+    # Others may make and delete it this very moment.
+    for _ in range(_BIND_ATTEMPTS):
+        if found is not None:
+            break
+        found = database.write(lambda c: _bind_first(c, session_id, database))
     if found is None:
-        found = database.write(lambda c: _bind_first(c, session_id))
+        msg = f"session {session_id!r} is deleted as often as it is made: try again"
+        raise StoreBusyError(msg)
     if found.session_id != session_id:
         raise SessionBindingMismatchError(
             bound_session_id=found.session_id, attempted_session_id=session_id
@@ -64,21 +61,35 @@ def bind(database: Database, session_id: str) -> SessionIdentity:
     return found
 
 
-def find_identity(database: Database) -> SessionIdentity | None:
+def find_identity(
+    database: Database, session_id: str | None = None
+) -> SessionIdentity | None:
     """
-    Return whose database this is; None if it is nobody's yet.
+    Return whose database this is, or of a shared one that session; None if
+    it is nobody's yet.
     """
-    return database.read(lambda c: SessionRepository(c).find_any())
+    return database.read(lambda c: _find_identity(c, session_id, database))
 
 
-def _bind_first(connection: sa.Connection, session_id: str) -> SessionIdentity:
+def _find_identity(
+    connection: sa.Connection, session_id: str | None, database: Database
+) -> SessionIdentity | None:
     repository = SessionRepository(connection)
-    found = repository.find_any()
+    if session_id is not None and database.is_shared:
+        return repository.find(session_id)
+    return repository.find_any()
+
+
+def _bind_first(
+    connection: sa.Connection, session_id: str, database: Database
+) -> SessionIdentity | None:
+    found = _find_identity(connection, session_id, database)
     if found is None:
-        found = SessionIdentity(
-            session_id=session_id, incarnation=secrets.token_hex(16)
-        )
-        repository.add(found)
+        new = SessionIdentity(session_id=session_id, incarnation=secrets.token_hex(16))
+        repository = SessionRepository(connection)
+        repository.add(new)
+        # On a server another host may have been first.
+        found = repository.find(session_id)
     return found
 
 
@@ -97,7 +108,7 @@ class StoreHandle:
         identity: SessionIdentity,
         *,
         options: StoreOptions,
-        clock: Clock,
+        clock: Clock | None,
         siblings: Callable[[], Iterator[Self]] = lambda: iter(()),
     ) -> None:
         self.session_id = identity.session_id
@@ -107,7 +118,7 @@ class StoreHandle:
         self._source = source
         self._identity = identity
         self._options = options
-        self._clock = clock
+        self._clock = database.clock_of(clock)
         # The factory's other sessions, which may share bytes outside.
         self._siblings = siblings
         # The database the identity was last checked on: a cache may have

@@ -11,12 +11,11 @@ from lashstore.model.graph import VacuumReport
 from lashstore.model.record import require_text
 
 from .commits import first_user_node_id
-from .garbage import collect_unreachable
-from .handle import StoreHandle
+from .garbage import GarbageCollection
 from .transaction import SessionTransaction
 
 
-class MaintenanceStore(StoreHandle):
+class MaintenanceStore(GarbageCollection):
     """
     The part of `Store` that gives space back.
     """
@@ -60,7 +59,7 @@ class MaintenanceStore(StoreHandle):
         Returns:
             What this call removed. Safe to retry.
         """
-        return self._write(
+        report = self._write(
             lambda tx: VacuumReport(
                 removed_node_count=tx.graph.remove_tombstoned(self.session_id),
                 removed_turn_input_count=tx.turn_inputs.remove_terminal(
@@ -68,18 +67,30 @@ class MaintenanceStore(StoreHandle):
                 ),
             )
         )
+        self._give_space_back()
+        return report
 
     def gc_unreachable(self) -> GcReport:
         """
         Remove the blobs that neither the head nor an artifact leads to;
-        checkpoints of earlier turns are among them.
+        checkpoints of earlier turns are among them. What a blob that stays
+        is stored as a difference to stays with it.
+
+        Works in steps, between which others write: what a commit refers to
+        meanwhile stays, and garbage that is made meanwhile may stay.
 
         Returns:
-            How many roots there were, how many blobs were kept and how many
-            removed. Safe to retry.
+            How many roots there were, how many blobs are left and how many
+            were removed. Safe to retry.
 
         Raises:
             CorruptRecordError, RecordVersionError: The head or its manifest
-                cannot be read; nothing was removed.
+                cannot be read; nothing more was removed.
         """
-        return self._write(collect_unreachable)
+        report = self._collect()
+        self._give_space_back()
+        return report
+
+    def _give_space_back(self) -> None:
+        with self._database() as database:
+            database.shrink()

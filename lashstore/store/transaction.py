@@ -9,6 +9,7 @@ from lashstore.repos import (
     ArtifactRepository,
     AttachmentRepository,
     BlobRepository,
+    CheckpointBlobRepository,
     CheckpointRepository,
     ExecutionLeaseRepository,
     QueuedWorkRepository,
@@ -45,6 +46,7 @@ class SessionTransaction:
         self.graph = SessionGraphRepository(rows)
         self.blobs = BlobRepository(rows)
         self.checkpoints = CheckpointRepository(rows)
+        self.checkpoint_blobs = CheckpointBlobRepository(rows)
         self.artifacts = ArtifactRepository(rows)
         self.usage = UsageRepository(rows)
         self.turn_commits = TurnCommitRepository(rows)

@@ -21,3 +21,13 @@ def _transcript(tmp_path):
 @pytest.fixture(name="root")
 def _root(tmp_path):
     return tmp_path / "sessions"
+
+
+@pytest.fixture(name="place", params=["folder", "server"])
+def _place(request, root):
+    if request.param == "folder":
+        yield root
+        return
+    postgres = request.getfixturevalue("postgres")
+    yield postgres.url()
+    postgres.clear()

@@ -8,6 +8,7 @@ from lashstore.cli import main
 from lashstore.hosting.picture import take_picture
 from lashstore.hosting.plan import build_plan
 from lashstore.hosting.transcript import read_transcript
+from lashstore.tables import COMPONENT_TABLES
 
 LARGE = "line\n" * 2000
 HISTORY = [
@@ -56,6 +57,20 @@ def files_of(root):
         for path in root.rglob("*")
         if path.is_file() and not path.name.endswith("-shm")
     }
+
+
+def rows_of(postgres):
+    """
+    Read every row of the schema that tests share.
+    """
+    with postgres.connect() as connection:
+        return {
+            table.name: sorted(
+                map(repr, connection.execute(f'SELECT * FROM "{table.name}"'))
+            )
+            for tables in COMPONENT_TABLES.values()
+            for table in tables
+        }
 
 
 def assert_complains(result, exit_code, *words):

@@ -23,15 +23,16 @@ from .kit import (
     files_of,
     picture_of,
     replay,
+    rows_of,
 )
 
 
-def test_replay_makes_the_session(transcript, root):
+def test_replay_makes_the_session(transcript, place):
     """
     Every step is a revision; nodes, state, usage and attachments are there.
     """
-    result = replay(transcript, root)
-    picture = picture_of(transcript, root)
+    result = replay(transcript, place)
+    picture = picture_of(transcript, place)
     session = picture.session
 
     assert (0, 4) == (result.exit_code, session.head_revision)
@@ -54,14 +55,14 @@ def test_summary(transcript, root):
     assert "attachments 9.8 KiB (1)" in summary["on"]
 
 
-def test_nothing_stays_pending_or_claimed(transcript, root):
+def test_nothing_stays_pending_or_claimed(transcript, place):
     """
     Inputs are completed, attachments stamped, the lease released.
     """
-    replay(transcript, root)
+    replay(transcript, place)
 
     with (
-        SessionStoreFactory(root) as factory,
+        SessionStoreFactory(place) as factory,
         factory.open_existing_store("s") as store,
     ):
         assert () == store.list_pending_turn_inputs()
@@ -85,22 +86,22 @@ def test_replay_twice_changes_nothing(transcript, root):
     assert before == files_of(root)
 
 
-def test_two_sessions_of_one_root(transcript, root):
+def test_two_sessions_of_one_root(transcript, place):
     """
     Sessions of one folder share attachments and nothing else.
     """
     for session_id in ("a", "b/../c"):
-        assert 0 == replay(transcript, root, session_id).exit_code
+        assert 0 == replay(transcript, place, session_id).exit_code
 
-    with SessionStoreFactory(root) as factory:
+    with SessionStoreFactory(place) as factory:
         listed = {info.session_id: info for info in factory.list_sessions()}
     assert {"a", "b/../c"} == set(listed)
     assert "What is here?" == listed["a"].first_user_message
     for session_id in listed:
-        assert tuple(HISTORY) == picture_of(transcript, root, session_id).messages()
+        assert tuple(HISTORY) == picture_of(transcript, place, session_id).messages()
 
 
-def test_a_run_that_stopped_goes_on(transcript, root):
+def test_a_run_that_stopped_goes_on(transcript, place):
     """
     The next run starts with the first turn that is not committed.
     """
@@ -112,12 +113,12 @@ def test_a_run_that_stopped_goes_on(transcript, root):
 
     plan = build_plan(read_transcript(transcript))
     with pytest.raises(KeyboardInterrupt):
-        run_plan(plan, root, "s", events=StopsAfterTwo())
+        run_plan(plan, place, "s", events=StopsAfterTwo())
 
-    result = replay(transcript, root)
+    result = replay(transcript, place)
 
     assert ["turn 2/4", "turn 3/4", "turn 4/4"] == result.stderr.splitlines()
-    assert 1 == picture_of(transcript, root).restart_count
+    assert 1 == picture_of(transcript, place).restart_count
 
 
 def test_help_is_light():
@@ -137,19 +138,53 @@ def test_help_is_light():
     assert "replay" in done.stdout
 
 
-def test_module_runs(transcript, root):
+def test_module_runs(transcript, place):
     """
     `python -m lashstore.cli` is the same command.
     """
     command = [sys.executable, "-m", "lashstore.cli", "replay", str(transcript)]
     done = subprocess.run(
-        [*command, "--root", str(root), "--session", "s"],
+        [*command, "--root", str(place), "--session", "s"],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert (0, "turn 4/4") == (done.returncode, done.stderr.splitlines()[-1])
+
+
+def test_summary_of_a_server(transcript, postgres):
+    """
+    It names the database without its password, and no size of its own.
+    """
+    result = replay(transcript, postgres.url())
+    postgres.clear()
+
+    summary = dict(line.split(None, 1) for line in result.stdout.splitlines())
+    assert ("4", "8", "0") == (summary["turns"], summary["nodes"], summary["restarts"])
+    assert "attachments 9.8 KiB (1)" == summary["content"]
+    assert summary["server"].startswith("postgresql+psycopg://")
+    assert "file" not in summary
+
+
+def test_replay_twice_changes_nothing_on_a_server(transcript, postgres):
+    """
+    A finished session is told apart: no row changes.
+    """
+    url = postgres.url()
+    replay(transcript, url)
+    before = rows_of(postgres)
+
+    result = replay(transcript, url)
+
+    after = rows_of(postgres)
+    postgres.clear()
+    assert 0 == result.exit_code
+    assert "already holds all of talk.json; nothing was changed" in result.stdout
+    assert before == after
+    assert {"session_nodes", "effects", "processes", "trigger_occurrences"} <= {
+        name for name, rows in before.items() if rows
+    }
 
 
 def test_many_inputs_of_one_turn(root):

@@ -16,6 +16,7 @@ from lashstore.hosting.audit import audit_run, count_recorded_runs
 from lashstore.hosting.calls import planned_calls
 from lashstore.hosting.errors import HostingError
 from lashstore.hosting.plan import build_plan
+from lashstore.hosting.roots import root_at
 from lashstore.hosting.stores import open_stores
 from lashstore.hosting.tool_runs import ToolRunLog
 from lashstore.hosting.transcript import read_transcript
@@ -24,6 +25,11 @@ from lashstore.hosting.trigger import find_process_id
 from .kit import assert_complains, picture_of, replay
 
 TOOLS = ["tool:000002:c1", "tool:000004:action"]
+
+
+def read_tool_runs(place, session_id):
+    with root_at(place).open_tool_runs(session_id) as log:
+        return log.read()
 
 
 @pytest.fixture(name="plan")
@@ -43,18 +49,18 @@ def test_calls_are_planned_with_their_outputs(plan):
     assert ("wc", "2000") == (counting.name, counting.output)
 
 
-def test_tools_run_once(transcript, root, plan):
+def test_tools_run_once(transcript, place, plan):
     """
     Each has a line in the log and an outcome in the journal; a finished
     session starts none of them again.
     """
-    replay(transcript, root)
-    replay(transcript, root)
+    replay(transcript, place)
+    replay(transcript, place)
 
-    runs = ToolRunLog(root, "s").read()
+    runs = read_tool_runs(place, "s")
     assert TOOLS == [run.replay_key for run in runs]
-    assert [1, 1] == list(count_recorded_runs(plan, root, "s").values())
-    audit = audit_run(plan, root, "s")
+    assert [1, 1] == list(count_recorded_runs(plan, place, "s").values())
+    audit = audit_run(plan, place, "s")
     assert ((), 2, 2, 0) == (
         audit.complaints,
         audit.effect_count,
@@ -63,13 +69,13 @@ def test_tools_run_once(transcript, root, plan):
     )
 
 
-def test_the_background_process_ends_with_its_session(transcript, root, plan):
+def test_the_background_process_ends_with_its_session(transcript, place, plan):
     """
     The trigger started it, it woke the session, and it is completed.
     """
-    replay(transcript, root)
+    replay(transcript, place)
 
-    with open_stores(root) as stores:
+    with open_stores(place) as stores:
         process_id = find_process_id(stores, plan, "s")
         process = stores.processes.get_process(process_id)
         events = stores.processes.events_after(process_id, 0)
@@ -84,53 +90,56 @@ def test_the_background_process_ends_with_its_session(transcript, root, plan):
     assert subscription.wake_target == process.wake_target
     assert ((), ()) == (pending, undelivered)
     with (
-        SessionStoreFactory(root) as factory,
+        SessionStoreFactory(place) as factory,
         factory.open_existing_store("s") as store,
     ):
         assert () == store.list_queued_work()
 
 
-def test_sessions_of_one_root_have_processes_of_their_own(transcript, root, plan):
+def test_sessions_of_one_root_have_processes_of_their_own(transcript, place, plan):
     """
     They share the files, and nothing in them.
     """
     for session_id in ("a", "b/../c"):
-        replay(transcript, root, session_id)
+        replay(transcript, place, session_id)
 
     for session_id in ("a", "b/../c"):
-        assert () == audit_run(plan, root, session_id).complaints
-        assert TOOLS == [r.replay_key for r in ToolRunLog(root, session_id).read()]
+        assert () == audit_run(plan, place, session_id).complaints
+        assert TOOLS == [r.replay_key for r in read_tool_runs(place, session_id)]
 
 
-def test_work_of_others_in_the_queue_is_refused(transcript, root):
+def test_work_of_others_in_the_queue_is_refused(transcript, place):
     """
     A turn takes its wake and nothing else.
     """
-    with SessionStoreFactory(root) as factory, factory.create_store("s") as store:
+    with SessionStoreFactory(place) as factory, factory.create_store("s") as store:
         mine = store.enqueue_queued_work(
             QueuedWorkBatchDraft(payloads=(TurnWorkPayload(body="mine"),))
         )
 
-        result = replay(transcript, root)
+        result = replay(transcript, place)
 
         assert 1 == result.exit_code
         assert "has queued work that is not the replay's" in result.stderr
         assert mine == store.list_pending_queued_work()[0]
         store.cancel_queued_work_batch(mine.batch_id)
-    assert 0 == replay(transcript, root).exit_code
-    assert 4 == picture_of(transcript, root).session.head_revision
+    assert 0 == replay(transcript, place).exit_code
+    assert 4 == picture_of(transcript, place).session.head_revision
 
 
-def test_the_audit_sees_a_tool_that_ran_again(transcript, root, plan):
+def test_the_audit_sees_a_tool_that_ran_again(transcript, place, plan):
     """
     By the clock, and by the number of runs.
     """
-    replay(transcript, root)
-    seen = count_recorded_runs(plan, root, "s")
-    log = ToolRunLog(root, "s")
-    log.add(log.read()[0].scope_id, TOOLS[0])
+    replay(transcript, place)
+    seen = count_recorded_runs(plan, place, "s")
+    with root_at(place).open_tool_runs("s") as log:
+        log.add(log.read()[0].scope_id, TOOLS[0])
 
-    for audit in (audit_run(plan, root, "s"), audit_run(plan, root, "s", seen=[seen])):
+    for audit in (
+        audit_run(plan, place, "s"),
+        audit_run(plan, place, "s", seen=[seen]),
+    ):
         assert (3, 1) == (audit.execution_count, audit.repeated_count)
         assert f"{TOOLS[0]} ran again after" in audit.complaints[0]
 
@@ -151,11 +160,11 @@ def test_the_audit_sees_what_is_missing(transcript, root, plan):
     assert "cannot be replayed" in complaints
 
 
-def test_the_audit_sees_that_nothing_was_begun(root, plan):
+def test_the_audit_sees_that_nothing_was_begun(place, plan):
     """
     No process, no wakes.
     """
-    audit = audit_run(plan, root, "s")
+    audit = audit_run(plan, place, "s")
 
     assert ("missing", 0) == (audit.process_state, audit.wake_count)
     assert "the background process is missing" in audit.complaints

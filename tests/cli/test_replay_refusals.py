@@ -41,7 +41,9 @@ def test_another_transcript_is_refused(transcript, root, tmp_path):
     assert before == files_of(root)
 
 
-def test_a_session_begun_with_another_transcript_is_refused(transcript, root, tmp_path):
+def test_a_session_begun_with_another_transcript_is_refused(
+    transcript, place, tmp_path
+):
     """
     It is refused even if the other run died before its first commit.
     """
@@ -51,44 +53,44 @@ def test_a_session_begun_with_another_transcript_is_refused(transcript, root, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_plan(build_plan(read_transcript(transcript)), root, "s", events=Dies())
+        run_plan(build_plan(read_transcript(transcript)), place, "s", events=Dies())
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"history": HISTORY[:-1]}))
 
-    assert_complains(replay(other, root), 1, "begun with another transcript")
-    assert 0 == replay(transcript, root).exit_code
+    assert_complains(replay(other, place), 1, "begun with another transcript")
+    assert 0 == replay(transcript, place).exit_code
 
 
-def test_a_foreign_session_is_refused(transcript, root):
+def test_a_foreign_session_is_refused(transcript, place):
     """
     A session that no replay made is not written into.
     """
     draft = PendingTurnInputDraft(ingress=NextTurnIngress(), input="mine")
-    with SessionStoreFactory(root) as factory, factory.create_store("s") as store:
+    with SessionStoreFactory(place) as factory, factory.create_store("s") as store:
         mine = store.enqueue_pending_turn_input(draft)
 
-    assert_complains(replay(transcript, root), 1, "has inputs that are not")
+    assert_complains(replay(transcript, place), 1, "has inputs that are not")
 
     with (
-        SessionStoreFactory(root) as factory,
+        SessionStoreFactory(place) as factory,
         factory.open_existing_store("s") as store,
     ):
         assert (mine,) == store.list_pending_turn_inputs()
         assert None is store.load_session_head_meta()
 
 
-def test_a_changed_session_is_refused(transcript, root):
+def test_a_changed_session_is_refused(transcript, place):
     """
     A finished session that somebody has changed since is not called finished.
     """
-    replay(transcript, root)
+    replay(transcript, place)
     with (
-        SessionStoreFactory(root) as factory,
+        SessionStoreFactory(place) as factory,
         factory.open_existing_store("s") as store,
     ):
         store.tombstone_nodes(["node-000003"])
 
-    assert_complains(replay(transcript, root), 1, "has been changed since")
+    assert_complains(replay(transcript, place), 1, "has been changed since")
 
 
 @pytest.mark.parametrize(
@@ -121,12 +123,23 @@ def test_missing_transcript(tmp_path, root):
     assert not root.exists()
 
 
+def test_an_unreachable_server(transcript, tmp_path):
+    """
+    A server that is not there is one line, without the password.
+    """
+    url = f"postgresql+psycopg://me:s3cret@/db?host={tmp_path}"
+    result = replay(transcript, url)
+
+    assert_complains(result, 1, "cannot be reached: try again")
+    assert "s3cret" not in result.stderr
+
+
 def test_wrong_arguments(transcript, root, tmp_path):
     """
     Wrong arguments exit with 2 and one line.
     """
-    url = "postgresql+psycopg://host/db"
-    assert_complains(replay(transcript, url), 2, "is a URL, not a folder")
+    url = "mysql://host/db"
+    assert_complains(replay(transcript, url), 2, "'mysql' is no engine of lashstore")
     assert_complains(replay(transcript, transcript), 2, "is a file")
     assert_complains(run("replay", transcript), 2, "--root", "replay --help")
     assert_complains(run("reply"), 2, "reply")

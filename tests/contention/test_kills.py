@@ -3,7 +3,6 @@ SIGKILL in the middle of commits: what was acknowledged is there.
 """
 
 import random
-import sqlite3
 import time
 
 import pytest
@@ -12,8 +11,7 @@ from lashstore import ActivePath, StoreOptions
 
 from . import workers
 from .crowd import start
-
-KILLS = 12
+from .places import FilePlace, ServerPlace
 
 
 def _told(pipe, last):
@@ -28,16 +26,23 @@ def _told(pipe, last):
 
 
 @pytest.mark.parametrize(
-    "options", [StoreOptions(), workers.TINY_WAL], ids=["full", "tiny-wal"]
+    ("kind", "options"),
+    [
+        (FilePlace, StoreOptions()),
+        (FilePlace, workers.TINY_WAL),
+        (ServerPlace, StoreOptions()),
+    ],
+    ids=["full", "tiny-wal", "server"],
 )
-def test_killed_writer_loses_nothing(options, tmp_path):
+def test_killed_writer_loses_nothing(kind, options, tmp_path):
     """
-    Killed at twelve random moments, the session has every told revision.
+    Killed at random moments, the session has every told revision.
     """
-    path = str(tmp_path / "killed.db")
+    place = kind(tmp_path)
+    path = place.database("killed")
     dice = random.Random(2)
     told = 0
-    for turn in range(KILLS):
+    for turn in range(place.kills):
         process, pipe = start(workers.commit_and_tell, path, f"run-{turn}", options)
         assert pipe.poll(60)
         time.sleep(dice.random() * 0.15)
@@ -54,9 +59,7 @@ def test_killed_writer_loses_nothing(options, tmp_path):
         assert [node.node_id for node in read.graph.nodes] == expected
         assert trunk.graph.nodes == read.graph.nodes
         assert read.checkpoint.turn_state == {"turn_index": told}
-        database = sqlite3.connect(path)
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        turns = database.execute("SELECT count(*) FROM session_turn_commits").fetchone()
-        assert turns == (told,)
-        database.close()
-    assert told >= KILLS
+        place.check(path)
+        assert place.count(path, "session_turn_commits") == told
+    assert told >= place.kills
+    place.close()

@@ -2,8 +2,6 @@
 Many processes, one file: exactly one wins, and everybody agrees who.
 """
 
-import sqlite3
-import stat
 import subprocess
 import sys
 import threading
@@ -22,75 +20,87 @@ from lashstore import (
 
 from . import workers
 from .crowd import run_crowd
+from .places import PLACES, FilePlace
 
 PROCESSES = 8
 ROUNDS = 20
 
 
-def _integrity(path):
-    database = sqlite3.connect(path)
-    (answer,) = database.execute("PRAGMA integrity_check").fetchone()
-    database.close()
-    return answer
+@pytest.fixture(name="place", params=PLACES, ids=lambda kind: kind.name)
+def _place(request, tmp_path):
+    """
+    Return where the crowd meets, once for each engine.
+    """
+    place = request.param(tmp_path)
+    yield place
+    place.close()
 
 
-def _counted(path, table):
-    database = sqlite3.connect(path)
-    (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
-    database.close()
-    return count
+def _hold(address):
+    """
+    Make a session and return the fence of its lease.
+    """
+    with workers.open_session(address) as store:
+        return store.try_claim_session_execution_lease(
+            workers.owner("parent"), workers.LONG_MS
+        ).lease.fence()
 
 
 @pytest.fixture(name="held")
-def _held(tmp_path):
+def _held(place):
+    """
+    Return a new session's address and the fence of its lease.
+    """
+    address = place.database("crowd")
+    return address, _hold(address)
+
+
+@pytest.fixture(name="held_file")
+def _held_file(tmp_path):
     """
     Return a new session's path and the fence of its lease.
     """
     path = tmp_path / "crowd.db"
-    with workers.open_session(path) as store:
-        lease = store.try_claim_session_execution_lease(
-            workers.owner("parent"), workers.LONG_MS
-        ).lease
-    return path, lease.fence()
+    return path, _hold(path)
 
 
-def test_first_open_by_many(tmp_path):
+def test_first_open_by_many(place):
     """
-    Eight processes open twenty new files at once, and none fails.
+    Eight processes open new databases at once, and none fails.
     """
-    run_crowd(workers.first_open, PROCESSES, str(tmp_path), ROUNDS)
+    addresses = [place.database(turn) for turn in range(place.rounds)]
+    run_crowd(workers.first_open, PROCESSES, addresses)
 
-    for turn in range(ROUNDS):
-        path = tmp_path / f"{turn}.db"
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert _integrity(path) == "ok"
-        assert _counted(path, "session_blobs") == 1
+    for address in addresses:
+        place.check(address)
+        assert place.count(address, "session_blobs") == 1
 
 
-def test_first_create_by_many(tmp_path):
+def test_first_create_by_many(place):
     """
     Eight processes create one session: the first one's meta stands for all.
     """
-    answers = run_crowd(workers.first_create, PROCESSES, str(tmp_path), ROUNDS)
+    answers = run_crowd(workers.first_create, PROCESSES, place.root, ROUNDS)
 
     for turn in range(ROUNDS):
         assert len({seen[turn] for seen in answers}) == 1
 
 
-def test_one_first_claimer_wins(tmp_path):
+def test_one_first_claimer_wins(place):
     """
     Of eight that claim a new lease exactly one has it; the rest see it.
     """
-    answers = run_crowd(workers.claim_lease, PROCESSES, str(tmp_path), ROUNDS)
+    addresses = [place.session(turn) for turn in range(place.rounds)]
+    answers = run_crowd(workers.claim_lease, PROCESSES, addresses)
 
-    for turn in range(ROUNDS):
+    for turn in range(place.rounds):
         told = [won[turn] for won in answers]
         assert [how for how, *_ in told].count("acquired") == 1
         assert len({(who, fencing) for _, who, fencing in told}) == 1
         assert told[0][2] == 1
 
 
-def test_one_reclaimer_wins(tmp_path):
+def test_one_reclaimer_wins(place):
     """
     Of eight that can prove the holder's death exactly one takes its lease.
     """
@@ -99,24 +109,25 @@ def test_one_reclaimer_wins(tmp_path):
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
     )
     started = child.communicate(timeout=60)[0].strip()
+    addresses = [place.session(turn) for turn in range(place.rounds)]
     fences = []
-    for turn in range(ROUNDS):
-        with workers.open_session(tmp_path / f"{turn}.db") as store:
+    for address in addresses:
+        with workers.open_session(address) as store:
             lease = store.try_claim_session_execution_lease(
                 workers.dead_owner(child.pid, started), workers.LONG_MS
             ).lease
             fences.append(lease.fence())
 
-    answers = run_crowd(workers.reclaim_lease, PROCESSES, str(tmp_path), fences)
+    answers = run_crowd(workers.reclaim_lease, PROCESSES, addresses, fences)
 
-    for turn in range(ROUNDS):
+    for turn in range(place.rounds):
         told = [won[turn] for won in answers]
         assert [how for how, *_ in told].count("acquired") == 1
         assert len({who for _, who, _ in told} - {"dead"}) == 1
         assert {fencing for _, _, fencing in told} == {2}
 
 
-def test_compare_and_swap_loses_nothing(held):
+def test_compare_and_swap_loses_nothing(held, place):
     """
     Four processes commit twenty-five times each: revisions 1 to 100.
     """
@@ -129,7 +140,7 @@ def test_compare_and_swap_loses_nothing(held):
         read = store.load_session()
     assert [node.node_id for node in read.graph.nodes] == [name for _, name in landed]
     assert read.graph.active_path() == read.graph.nodes
-    assert _integrity(path) == "ok"
+    place.check(path)
 
 
 def test_each_batch_runs_once(held):
@@ -174,11 +185,11 @@ def test_one_key_one_batch(held):
         assert len(store.cancel_pending_turn_input_suffix(target)) == ROUNDS
 
 
-def test_checkpoints_against_writers_and_readers(held):
+def test_checkpoints_against_writers_and_readers(held_file):
     """
     A WAL that is checkpointed every few commits stays whole and bounded.
     """
-    path, fence = held
+    path, fence = held_file
     counts = run_crowd(workers.write_past_checkpoints, 6, str(path), fence, 4.0)
 
     written = sum(count for index, count in enumerate(counts) if index % 3)
@@ -186,14 +197,14 @@ def test_checkpoints_against_writers_and_readers(held):
         read = store.load_session()
     assert read.head_revision == written
     assert len(read.graph.nodes) == written
-    assert _integrity(path) == "ok"
+    FilePlace(path.parent).check(path)
 
 
-def test_tiny_wal_stays_tiny(held):
+def test_tiny_wal_stays_tiny(held_file):
     """
     Past its bound the WAL is reused, however long one process writes.
     """
-    path, fence = held
+    path, fence = held_file
     with Store.open(path, workers.SESSION, options=workers.TINY_WAL) as store:
         for n in range(300):
             store.put_blob(str(n).encode() * 1_000)
@@ -245,24 +256,20 @@ class _Writers:
         return self._answer
 
 
-def test_delete_against_writers(tmp_path):
+def test_delete_against_writers(place, tmp_path):
     """
     A deletion in the middle of writes ends them all and leaves nothing.
     """
-    root = tmp_path / "root"
-    for turn in range(3):
+    root = place.root
+    for turn in range(place.deletions):
         session_id, marker = f"doomed/{turn}", tmp_path / f"made-{turn}"
         factory = SessionStoreFactory(root, options=workers.QUICK)
         factory.create_store(session_id).close()
-        path = factory.path_for_session(session_id)
 
-        crowd = _Writers(str(root), session_id, str(marker))
+        crowd = _Writers(root, session_id, str(marker))
         crowd.wait_until_started()
         factory.delete_session(session_id)
-        left = sorted(
-            each.name for each in path.parent.iterdir() if path.stem in each.name
-        )
-        assert left == []
+        _require_nothing_left(place, factory, session_id)
         assert factory.open_existing_store(session_id) is None
         fresh = factory.create_store(session_id)
         marker.touch()
@@ -275,7 +282,21 @@ def test_delete_against_writers(tmp_path):
         ).lease
         assert lease.fencing_token == 1
         fresh.close()
+        address = place.root
+        if isinstance(place, FilePlace):
+            address = str(factory.path_for_session(session_id))
         factory.close()
-        assert _integrity(path) == "ok"
-        assert _counted(path, "session_blobs") == 0
+        place.check(address)
+        assert place.count(address, "session_blobs") == 0
+        assert place.count(address, "session_queued_batches") == 0
         assert len(writes) == 4
+
+
+def _require_nothing_left(place, factory, session_id):
+    if isinstance(place, FilePlace):
+        path = factory.path_for_session(session_id)
+        left = [each.name for each in path.parent.iterdir() if path.stem in each.name]
+        assert left == []
+        return
+    for table in ("session_blobs", "session_queued_batches"):
+        assert place.count(place.root, table) == 0

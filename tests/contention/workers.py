@@ -37,7 +37,11 @@ TINY_WAL = StoreOptions(synchronous=Synchronous.NORMAL, wal_limit_bytes=16_384)
 
 
 def open_session(path, options=QUICK):
-    return Store.open(path, SESSION, options=options)
+    """
+    Open a file, or a server's session, which `#` may name.
+    """
+    target, _, name = str(path).partition("#")
+    return Store.open(target, name or SESSION, options=options)
 
 
 def owner(index):
@@ -64,20 +68,20 @@ def dead_owner(pid, process_start):
     )
 
 
-def first_open(_index, barrier, folder, rounds):
-    """Open a file that nobody has made yet, all at once."""
-    for turn in range(rounds):
+def first_open(_index, barrier, addresses):
+    """Open a database that nobody has made yet, all at once."""
+    for address in addresses:
         barrier.wait(60)
-        store = open_session(Path(folder) / f"{turn}.db")
+        store = open_session(address)
         assert store.load_session_head_meta() is None
         store.put_blob(b"shared")
         store.close()
     return True
 
 
-def first_create(index, barrier, folder, rounds):
+def first_create(index, barrier, root, rounds):
     """Create the same new session, all at once, each with another name."""
-    factory = SessionStoreFactory(Path(folder) / "root", options=QUICK)
+    factory = SessionStoreFactory(root, options=QUICK)
     seen = []
     for turn in range(rounds):
         barrier.wait(60)
@@ -88,11 +92,11 @@ def first_create(index, barrier, folder, rounds):
     return seen
 
 
-def claim_lease(index, barrier, folder, rounds):
+def claim_lease(index, barrier, addresses):
     """Claim a lease that nobody has."""
     won = []
-    for turn in range(rounds):
-        store = open_session(Path(folder) / f"{turn}.db")
+    for address in addresses:
+        store = open_session(address)
         barrier.wait(60)
         outcome = store.try_claim_session_execution_lease(owner(index), LONG_MS)
         won.append(_told(outcome))
@@ -100,11 +104,11 @@ def claim_lease(index, barrier, folder, rounds):
     return won
 
 
-def reclaim_lease(index, barrier, folder, fences):
+def reclaim_lease(index, barrier, addresses, fences):
     """Take a dead holder's lease on proof of its death."""
     won = []
-    for turn, fence in enumerate(fences):
-        store = open_session(Path(folder) / f"{turn}.db")
+    for address, fence in zip(addresses, fences, strict=True):
+        store = open_session(address)
         barrier.wait(60)
         outcome = store.reclaim_session_execution_lease(
             living_owner(index), fence, LONG_MS
@@ -282,7 +286,7 @@ def commit_and_tell(pipe, path, name, options):
     """
     Commit for ever, and tell each revision once it is acknowledged.
     """
-    store = Store.open(path, SESSION, options=options)
+    store = open_session(path, options)
     outcome = store.try_claim_session_execution_lease(
         LeaseOwnerIdentity.opaque("runner", "runner:1"), LONG_MS
     )

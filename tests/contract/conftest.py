@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 from aio_bridge import Bridge, shared_loop
+from postgres_server import server
 
 from lashstore import (
     ManualClock,
@@ -170,8 +171,14 @@ class FileBackend(Backend):
         store again.
         """
         store.close()
-        self.damage_file(self.path_of(store.session_id), old, new)
+        self.damage_behind(store.session_id, old, new)
         return self.open_store(store.session_id)
+
+    def damage_behind(self, session_id: str, old: str, new: str) -> None:
+        """
+        Put *new* for *old* in every stored cell that has it.
+        """
+        self.damage_file(self.path_of(session_id), old, new)
 
     def damage_file(self, path: Path, old: str, new: str) -> None:
         """
@@ -219,6 +226,135 @@ class FileBackend(Backend):
                 ).fetchone()[0]
                 for table, column, _ in _columns(conn)
             )
+
+
+class PostgresBackend(Backend):
+    """
+    One PostgreSQL database for all sessions.
+    """
+
+    is_durable = True
+    has_many_handles = True
+    has_factory = True
+    is_damageable = True
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        super().__init__(folder, clock)
+        self._server = server()
+
+    def close(self) -> None:
+        """
+        Close what the test left open, and leave an empty database.
+        """
+        super().close()
+        self._server.clear()
+
+    def open_store(
+        self, session_id: str = "root", *, options: StoreOptions | None = None
+    ) -> Store:
+        """
+        Open the session on the server.
+        """
+        store = Store.open(
+            self._server.url(), session_id, options=options or QUICK, clock=self.clock
+        )
+        self._opened.append(store)
+        return store
+
+    def reopen(self, store: Store) -> Store:
+        """
+        Close the store and open its session again.
+        """
+        store.close()
+        return self.open_store(store.session_id)
+
+    def open_factory(self, **arguments: Any) -> SessionStoreFactory:
+        """
+        Make a factory over the database.
+        """
+        members: dict[str, Any] = {"clock": self.clock, "options": QUICK} | arguments
+        factory = SessionStoreFactory(self._server.url(), **members)
+        self._opened.append(factory)
+        return factory
+
+    def damage(self, store: Store, old: str, new: str) -> Store:
+        """
+        Put *new* for *old* in every stored cell that has it, and open the
+        store again.
+        """
+        store.close()
+        self.damage_behind(store.session_id, old, new)
+        return self.open_store(store.session_id)
+
+    def damage_behind(self, _session_id: str, old: str, new: str) -> None:
+        """
+        Put *new* for *old* in every stored cell that has it.
+        """
+        assert len(old.encode()) == len(new.encode())
+        changed = 0
+        with self._server.connect() as conn:
+            for table, column, kind in self._columns(conn):
+                if kind == "text":
+                    changed += conn.execute(
+                        f"UPDATE {table} SET {column} = replace({column}, %s, %s) "
+                        f"WHERE strpos({column}, %s) > 0",
+                        (old, new, old),
+                    ).rowcount
+                elif kind == "bytea":
+                    changed += conn.execute(
+                        f"UPDATE {table} SET {column} = overlay({column} "
+                        f"PLACING %b FROM position(%b in {column})) "
+                        f"WHERE position(%b in {column}) > 0",
+                        (new.encode(), old.encode(), old.encode()),
+                    ).rowcount
+        assert changed > 0, f"no stored cell has {old!r}"
+
+    def drop_rows(self, store: Store, key: str) -> Store:
+        """
+        Delete the rows that *key* is a key of, and open the store again.
+        """
+        store.close()
+        removed = 0
+        with self._server.connect() as conn:
+            keys = conn.execute(
+                "SELECT DISTINCT c.relname, a.attname FROM pg_index i "
+                "JOIN pg_class c ON c.oid = i.indrelid "
+                "JOIN pg_attribute a ON a.attrelid = c.oid "
+                "AND a.attnum = ANY(i.indkey) "
+                "WHERE i.indisunique AND c.relnamespace = %s::regnamespace "
+                "AND a.atttypid = 'text'::regtype",
+                (self._server.schema,),
+            ).fetchall()
+            for table, column in keys:
+                removed += conn.execute(
+                    f'DELETE FROM "{table}" WHERE "{column}" = %s', (key,)
+                ).rowcount
+        assert removed > 0, f"no row has the key {key!r}"
+        return self.open_store(store.session_id)
+
+    def holds_cell(self, _store: Store, content: bytes) -> bool:
+        """
+        Tell whether some cell is stored with exactly this content.
+        """
+        with self._server.connect() as conn:
+            return any(
+                conn.execute(
+                    f"SELECT count(*) FROM {table} WHERE {column} = %b", (content,)
+                ).fetchone()[0]
+                for table, column, kind in self._columns(conn)
+                if kind == "bytea"
+            )
+
+    def _columns(self, conn: Any) -> list[tuple[str, str, str]]:
+        return [
+            (f'"{table}"', f'"{column}"', kind)
+            for table, column, kind in conn.execute(
+                "SELECT table_name, column_name, data_type "
+                "FROM information_schema.columns WHERE table_schema = %s "
+                "AND table_name <> 'schema_versions'",
+                (self._server.schema,),
+            ).fetchall()
+        ]
 
 
 class AioBackend(MemoryBackend):
@@ -285,6 +421,7 @@ def _columns(conn: sqlite3.Connection) -> list[tuple[str, str, bool]]:
 BACKENDS: dict[str, type[Backend]] = {
     "file": FileBackend,
     "memory": MemoryBackend,
+    "postgres": PostgresBackend,
     "aio": AioBackend,
 }
 

@@ -366,12 +366,7 @@ CONSTANT = (
 
 # Their answer or their work is the whole: the cost grows with the rows, the
 # number of statements and the plans must not.
-WHOLE = (full_read, list_queue, list_pending_queue, load_usage, vacuum, collect)
-
-# Plans that read a whole table, by operation, each with its reason.
-WHOLE_TABLE_REASONS = {
-    "collect": "a garbage collection looks at every blob of the session",
-}
+WHOLE = (full_read, list_queue, list_pending_queue, load_usage, vacuum)
 
 
 def _meter(path, operation):
@@ -416,8 +411,6 @@ def test_plans_use_indexes(operation, session_copies):
     found = plans(much, meter)
 
     assert found
-    if operation.__name__ in WHOLE_TABLE_REASONS:
-        return
     wrong = {text: bad for text, lines in found if (bad := complaints(text, lines))}
     assert wrong == {}
 

@@ -11,9 +11,10 @@ from lashstore import (
 from lashstore.hosting.audit import audit_run, count_recorded_runs
 from lashstore.hosting.background import is_woken
 from lashstore.hosting.calls import planned_calls
+from lashstore.hosting.roots import root_at
 from lashstore.hosting.stores import open_stores
-from lashstore.hosting.tool_runs import ToolRunLog
 from lashstore.hosting.trigger import find_process_id
+from lashstore.repos._run import Runner
 from lashstore.tables import trigger_deliveries
 
 
@@ -53,7 +54,8 @@ class Witness:
         cut_off = audit.execution_count - audit.effect_count
         # A life is cut off in one tool at most.
         assert 0 <= cut_off <= kill_count
-        runs = ToolRunLog(self.root, self.session_id).read()
+        with root_at(self.root).open_tool_runs(self.session_id) as log:
+            runs = log.read()
         assert audit.execution_count == len(runs)
         check_trigger(self.plan, self.root, self.session_id)
         check_admissions(self.plan, self.root, self.session_id)
@@ -100,11 +102,15 @@ def check_trigger(plan, root, session_id):
         process_id = find_process_id(stores, plan, session_id)
         columns = trigger_deliveries.c
         deliveries = stores.triggers._database.read(
-            lambda connection: connection.execute(
-                trigger_deliveries.select().where(
-                    columns.subscription_id == subscription.subscription_id
+            lambda connection: (
+                Runner(connection)
+                .execute(
+                    trigger_deliveries.select().where(
+                        columns.subscription_id == subscription.subscription_id
+                    )
                 )
-            ).all()
+                .all()
+            )
         )
     assert [process_id] == [row.process_id for row in deliveries]
 

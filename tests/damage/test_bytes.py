@@ -31,10 +31,18 @@ def _is_less(answer, expected):
             answer.head_revision == expected.head_revision
             and answer.config == expected.config
             and answer.checkpoint == expected.checkpoint
-            and answer.graph == expected.graph
+            and (answer.graph == expected.graph or _has_lost_its_leaf(answer, expected))
             and _is_less(answer.token_ledger, expected.token_ledger)
         )
     return False
+
+
+def _has_lost_its_leaf(answer, expected):
+    # A head's leaf may be missing: vacuum removes tombstoned ones.
+    return (
+        answer.graph.nodes == ()
+        and answer.graph.leaf_node_id == expected.graph.leaf_node_id
+    )
 
 
 def _check(rich_file, sound, folder, seed, damage):

@@ -1,10 +1,13 @@
 """
-Hosts for the tests of effects: in memory, and on a file.
+Hosts for the tests of effects: in memory, and on a file, and on a server.
 """
 
+import functools
 import sqlite3
 
+import psycopg
 import pytest
+from postgres_server import server
 
 from lashstore import (
     EffectHost,
@@ -37,7 +40,7 @@ class Memory:
     """
 
     def __init__(self, folder, clock):
-        self.path = folder / "effects.db"
+        self.path = self.address = folder / "effects.db"
         self.clock = clock
         self.opened = []
 
@@ -62,13 +65,25 @@ class File(Memory):
     """
 
     def open(self, ttl_ms=30_000):
-        host = EffectHost.open(self.path, clock=self.clock, options=options(ttl_ms))
+        host = EffectHost.open(self.address, clock=self.clock, options=options(ttl_ms))
         self.opened.append(host)
         return host
 
     def reopen(self, host):
         host.close()
         return self.open()
+
+    violation = sqlite3.IntegrityError
+    # What no writer gets past, for `blocker`.
+    lock = "BEGIN IMMEDIATE"
+
+    def blocker(self):
+        """
+        Return a connection that others may be blocked with.
+        """
+        return sqlite3.connect(
+            self.path, isolation_level=None, timeout=5, check_same_thread=False
+        )
 
     def sql(self, statement, *parameters):
         """
@@ -81,14 +96,66 @@ class File(Memory):
             database.close()
 
 
+@functools.cache
+def _anchor():
+    # Keeps the pool of connections from one test to the next.
+    return EffectHost.open(server().url())
+
+
+class Postgres(File):
+    """
+    All share one server.
+    """
+
+    violation = psycopg.errors.CheckViolation
+    lock = "BEGIN; LOCK TABLE effects IN EXCLUSIVE MODE"
+
+    def blocker(self):
+        """
+        Return a connection that others may be blocked with.
+        """
+        return server().connect()
+
+    def __init__(self, folder, clock):
+        super().__init__(folder, clock)
+        _anchor()
+        self.address = server().url()
+
+    def sql(self, statement, *parameters):
+        """
+        Look at, or change, rows behind the library's back.
+        """
+        with server().connect() as database:
+            found = database.execute(statement.replace("?", "%s"), parameters or None)
+            return found.fetchall() if found.description else []
+
+    def close(self):
+        super().close()
+        server().clear()
+
+
 @pytest.fixture(name="clock")
 def _clock():
     return ManualClock(NOW_MS)
 
 
-@pytest.fixture(name="backend", params=[Memory, File])
+@pytest.fixture(name="backend", params=[Memory, File, Postgres])
 def _backend(request, tmp_path, clock):
     backend = request.param(tmp_path, clock)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(name="shared", params=[File, Postgres])
+def _shared(request, tmp_path, clock):
+    backend = request.param(tmp_path, clock)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(name="postgres_place")
+def _postgres_place(tmp_path, clock):
+    backend = Postgres(tmp_path, clock)
     yield backend
     backend.close()
 

@@ -157,11 +157,11 @@ def test_an_effect_cannot_wait_for_itself(host):
     assert "outer" == turn.execute_effect(CALL, run)
 
 
-def test_an_expired_claim_is_taken_over_and_its_owner_records_nothing(file, clock):
+def test_an_expired_claim_is_taken_over_and_its_owner_records_nothing(shared, clock):
     """
     Two owners, one outcome: the second one's.
     """
-    host, other = file.open(), file.open()
+    host, other = shared.open(), shared.open()
 
     def run(_):
         clock.advance(29_999)
@@ -258,16 +258,14 @@ def test_renewal_runs_beside_blocking_work(tmp_path):
         assert "theirs" == other.scoped(TURN).execute_effect(CALL, Work("mine"))
 
 
-def test_renewal_survives_a_locked_database(file):
+def test_renewal_survives_a_locked_database(shared):
     """
     Renewals that fail are tried again; the claim lives on.
     """
-    import sqlite3
-
-    with open_real(file.path, ttl_ms=1_500, busy_timeout_ms=20) as host:
+    with open_real(shared.address, ttl_ms=1_500, busy_timeout_ms=20) as host:
         running = Running(host.scoped(TURN))
-        blocker = sqlite3.connect(file.path, isolation_level=None, timeout=5)
-        blocker.execute("BEGIN IMMEDIATE")
+        blocker = shared.blocker()
+        blocker.execute(shared.lock)
         time.sleep(0.9)
         blocker.execute("COMMIT")
         time.sleep(1.2)
@@ -276,18 +274,14 @@ def test_renewal_survives_a_locked_database(file):
         assert "theirs" == running.end()
 
 
-def test_recording_waits_for_a_locked_database(file):
+def test_recording_waits_for_a_locked_database(shared):
     """
     An outcome is not thrown away because somebody else is writing.
     """
-    import sqlite3
-
-    with open_real(file.path, ttl_ms=3_000, busy_timeout_ms=20) as host:
+    with open_real(shared.address, ttl_ms=3_000, busy_timeout_ms=20) as host:
         running = Running(host.scoped(TURN))
-        blocker = sqlite3.connect(
-            file.path, isolation_level=None, timeout=5, check_same_thread=False
-        )
-        blocker.execute("BEGIN IMMEDIATE")
+        blocker = shared.blocker()
+        blocker.execute(shared.lock)
         threading.Timer(0.4, lambda: blocker.execute("COMMIT")).start()
 
         assert "theirs" == running.end()
@@ -295,16 +289,14 @@ def test_recording_waits_for_a_locked_database(file):
         blocker.close()
 
 
-def test_a_lease_that_really_lapses_is_lost(file):
+def test_a_lease_that_really_lapses_is_lost(shared):
     """
     Locked out for longer than the lease lives, nothing is recorded.
     """
-    import sqlite3
-
-    with open_real(file.path, ttl_ms=300, busy_timeout_ms=20) as host:
+    with open_real(shared.address, ttl_ms=300, busy_timeout_ms=20) as host:
         running = Running(host.scoped(TURN))
-        blocker = sqlite3.connect(file.path, isolation_level=None, timeout=5)
-        blocker.execute("BEGIN IMMEDIATE")
+        blocker = shared.blocker()
+        blocker.execute(shared.lock)
         time.sleep(0.5)
         blocker.execute("COMMIT")
         blocker.close()
@@ -313,17 +305,15 @@ def test_a_lease_that_really_lapses_is_lost(file):
         assert "again" == host.scoped(TURN).execute_effect(CALL, Work("again"))
 
 
-def test_a_claim_that_cannot_be_freed_is_noted_on_the_exception(file):
+def test_a_claim_that_cannot_be_freed_is_noted_on_the_exception(shared):
     """
     The executor's own exception still propagates; the claim expires.
     """
-    import sqlite3
-
-    with open_real(file.path, ttl_ms=300, busy_timeout_ms=20) as host:
-        blocker = sqlite3.connect(file.path, isolation_level=None, timeout=5)
+    with open_real(shared.address, ttl_ms=300, busy_timeout_ms=20) as host:
+        blocker = shared.blocker()
 
         def run(_):
-            blocker.execute("BEGIN IMMEDIATE")
+            blocker.execute(shared.lock)
             raise ValueError
 
         with pytest.raises(ValueError) as raised:
@@ -504,15 +494,15 @@ def test_an_endless_timer_can_be_recorded(host):
         )
 
 
-def test_a_timer_taken_over_keeps_its_due_time(file, clock):
+def test_a_timer_taken_over_keeps_its_due_time(shared, clock):
     """
     The second host waits for what is left.
     """
-    first, second = file.open(), file.open()
+    first, second = shared.open(), shared.open()
     sleeper = threading.Thread(target=lambda: first.scoped(TURN).sleep("t", 60_000))
     sleeper.start()
     deadline = time.monotonic() + 10
-    while not file.sql("SELECT 1 FROM effects") and time.monotonic() < deadline:
+    while not shared.sql("SELECT 1 FROM effects") and time.monotonic() < deadline:
         time.sleep(0.005)
     clock.advance(40_000)
     with pytest.raises(TimeoutError):

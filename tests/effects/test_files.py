@@ -67,7 +67,7 @@ def test_other_files_are_refused(file):
     with pytest.raises(NotALashStoreError):
         file.open()
     with pytest.raises(InvalidArgumentError):
-        EffectHost.open("postgresql+psycopg://host/db")
+        EffectHost.open("mysql://host/db")
     file.path.unlink()
     file.open().close()
     file.sql("UPDATE schema_versions SET version = '99'")
@@ -96,17 +96,15 @@ def test_a_removed_file_is_an_error(file):
     assert not file.path.exists()
 
 
-def test_a_locked_file_is_busy(file):
+def test_a_locked_database_is_busy(shared):
     """
     StoreBusyError before anything ran.
     """
-    import sqlite3
-
-    file.open().close()
-    blocker = sqlite3.connect(file.path, isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
+    shared.open().close()
+    blocker = shared.blocker()
+    blocker.execute(shared.lock)
     work = Work(1)
-    with EffectHost.open(file.path, options=options(busy_timeout_ms=20)) as host:
+    with EffectHost.open(shared.address, options=options(busy_timeout_ms=20)) as host:
         with pytest.raises(StoreBusyError):
             host.scoped(TURN).step("s", work)
         blocker.execute("ROLLBACK")
@@ -132,20 +130,20 @@ def test_a_locked_file_is_busy(file):
         "status = 'in_progress', outcome_json = NULL, finished_at_ms = NULL",
     ],
 )
-def test_damage_is_an_error_and_no_other_answer(file, damage):
+def test_damage_is_an_error_and_no_other_answer(shared, damage):
     """
     Whatever content is changed, the effect neither replays nor runs again.
     """
     from lashstore import ProcessScope
 
     work = Work("ran")
-    with file.open() as host:
+    with shared.open() as host:
         host.scoped(TURN).step("s", lambda: 1)
-    file.sql(f"UPDATE effects SET {damage}")
+    shared.sql(f"UPDATE effects SET {damage}")
     step = "t" if "step:t" in damage else "s"
     scope = ProcessScope(process_id="p") if "scope_id" in damage else TURN
 
-    with file.open() as host:
+    with shared.open() as host:
         with pytest.raises(CorruptRecordError) as raised:
             host.scoped(scope).step(step, work)
         host.start_replay()
@@ -157,13 +155,11 @@ def test_damage_is_an_error_and_no_other_answer(file, damage):
     assert 0 == work.runs
 
 
-def test_impossible_rows_cannot_be_written(file):
+def test_impossible_rows_cannot_be_written(shared):
     """
     The schema repeats the state machine.
     """
-    import sqlite3
-
-    file.open().scoped(TURN).step("s", lambda: 1)
+    shared.open().scoped(TURN).step("s", lambda: 1)
     for change in (
         "status = 'unknown'",
         "status = 'in_progress'",
@@ -173,8 +169,8 @@ def test_impossible_rows_cannot_be_written(file):
         "lease_token = 'x', lease_owner_id = 'y', lease_expires_at_ms = 1",
         "lease_token = 'x'",
     ):
-        with pytest.raises(sqlite3.IntegrityError):
-            file.sql(f"UPDATE effects SET {change}")
+        with pytest.raises(shared.violation):
+            shared.sql(f"UPDATE effects SET {change}")
 
 
 OWNER = """
@@ -206,41 +202,43 @@ with EffectHost.open(path, options=options) as host:
 """
 
 
-def start(file, log, role):
+def start(shared, log, role):
     return subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(file.path), str(log), role],
+        [sys.executable, "-c", OWNER, str(shared.address), str(log), role],
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-def test_a_killed_owner_is_followed_and_the_third_replays(file, tmp_path):
+def test_a_killed_owner_is_followed_and_the_third_replays(shared, tmp_path):
     """
     SIGKILL in the middle: another process takes over after the lease, the
     journal ends with one outcome, and a third replays without running.
     """
     log = tmp_path / "log"
-    owner = start(file, log, "owner")
+    owner = start(shared, log, "owner")
     assert "running\n" == owner.stdout.readline()
     time.sleep(1.2)
-    (before,) = file.sql("SELECT status, lease_token, lease_expires_at_ms FROM effects")
+    (before,) = shared.sql(
+        "SELECT status, lease_token, lease_expires_at_ms FROM effects"
+    )
     assert "in_progress" == before[0]
     assert before[2] > time.time_ns() // 1_000_000, "renewed past its first lease"
     owner.send_signal(signal.SIGKILL)
     owner.communicate(timeout=10)
 
-    second = start(file, log, "second")
+    second = start(shared, log, "second")
     assert "running\n" == second.stdout.readline()
     assert time.time_ns() // 1_000_000 >= before[2], "not before the lease is over"
     # While it works, three times a lease, others wait and do not run it.
-    third = start(file, log, "third")
+    third = start(shared, log, "third")
     assert "{'paid_by': 'second'}\n" == second.communicate(timeout=30)[0]
     assert "{'paid_by': 'second'}\n" == third.communicate(timeout=30)[0]
-    reader = start(file, log, "reader")
+    reader = start(shared, log, "reader")
     assert "{'paid_by': 'second'}\n" == reader.communicate(timeout=30)[0]
 
     assert ["owner", "second"] == log.read_text().split()
-    ((status, outcome, token),) = file.sql(
+    ((status, outcome, token),) = shared.sql(
         "SELECT status, outcome_json, lease_token FROM effects"
     )
     assert ("completed", {"paid_by": "second"}, None) == (
@@ -250,7 +248,7 @@ def test_a_killed_owner_is_followed_and_the_third_replays(file, tmp_path):
     )
 
 
-def test_a_process_killed_anywhere_repeats_no_recorded_effect(file, tmp_path):
+def test_a_process_killed_anywhere_repeats_no_recorded_effect(shared, tmp_path):
     """
     Killed again and again, a run of steps counts each recorded one once.
     """
@@ -273,7 +271,7 @@ print("done")
     kills = 0
     for attempt in range(60):
         worker = subprocess.Popen(
-            [sys.executable, "-c", code, str(file.path), str(log)],
+            [sys.executable, "-c", code, str(shared.address), str(log)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -296,7 +294,7 @@ print("done")
     # A kill between work and record repeats that one; nothing else repeats.
     assert sorted(set(runs)) == list(range(40))
     assert len(runs) <= 40 + kills
-    with file.open() as host:
+    with shared.open() as host:
         host.start_replay()
         turn = host.scoped(TURN)
         assert list(range(40)) == [turn.step(f"s{n}", Work(-1)) for n in range(40)]
@@ -304,11 +302,11 @@ print("done")
             turn.step("s40", Work(-1))
 
 
-def test_two_hosts_agree_on_a_failure(file):
+def test_two_hosts_agree_on_a_failure(shared):
     """
     A failure recorded by one is raised by the other.
     """
-    with file.open() as one, file.open() as other:
+    with shared.open() as one, shared.open() as other:
         for host in (one, other):
             with pytest.raises(EffectFailure) as raised:
                 host.scoped(TURN).step("s", Work(EffectFailure("c", "m"), "fine"))

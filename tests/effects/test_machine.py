@@ -1,5 +1,6 @@
 """
-Claims on effects against a plain model, by two hosts on one file.
+Claims on effects against a plain model, by two hosts on one file or
+server.
 """
 
 import shutil
@@ -33,7 +34,7 @@ from lashstore.model.effects import (
     scope_session_id,
 )
 
-from .conftest import NOW_MS, options
+from .conftest import NOW_MS, File, Postgres, options
 
 TTL_MS = 30
 SCOPES = [
@@ -70,12 +71,15 @@ class EffectMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.clock = ManualClock(NOW_MS)
+        self.stored = self.place(self.folder, self.clock)
         self.hosts = [self.open_host(), self.open_host()]
         self.model = {}
 
+    place = File
+
     def open_host(self):
         return EffectHost.open(
-            self.folder / "e.db", clock=self.clock, options=options(TTL_MS)
+            self.stored.address, clock=self.clock, options=options(TTL_MS)
         )
 
     def effect(self, scope, key, variant):
@@ -226,15 +230,11 @@ class EffectMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_journal_is_the_model(self):
-        import sqlite3
-
-        database = sqlite3.connect(self.folder / "e.db")
-        rows = database.execute(
+        rows = self.stored.sql(
             "SELECT scope_id, replay_key, lease_token, lease_expires_at_ms,"
             " coalesce(outcome_json, error_json), finished_at_ms, due_at_ms"
             " FROM effects ORDER BY 1, 2"
-        ).fetchall()
-        database.close()
+        )
         expected = sorted(
             (
                 scope_key(SCOPES[scope]),
@@ -252,7 +252,16 @@ class EffectMachine(RuleBasedStateMachine):
     def teardown(self):
         for host in self.hosts:
             host.close()
+        self.stored.close()
         shutil.rmtree(self.folder)
+
+
+class EffectMachineOnServer(EffectMachine):
+    """
+    The same on PostgreSQL.
+    """
+
+    place = Postgres
 
 
 TestEffectMachine = EffectMachine.TestCase
@@ -261,4 +270,10 @@ TestEffectMachine.settings = settings(
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+)
+
+TestEffectMachineOnServer = EffectMachineOnServer.TestCase
+# A server takes ten times as long for each step.
+TestEffectMachineOnServer.settings = settings(
+    TestEffectMachine.settings, max_examples=6, stateful_step_count=30
 )

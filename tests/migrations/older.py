@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 CHAIN = Path(__file__).parent / "chains" / "session"
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 _MAKE_OLDER = """
@@ -24,16 +25,31 @@ CREATE TABLE session_blobs (
     compression TEXT NOT NULL,
     raw_bytes INTEGER NOT NULL,
     base_ref TEXT,
+    chain_depth INTEGER NOT NULL,
     content BLOB NOT NULL,
     remark TEXT,
     CONSTRAINT pk_session_blobs PRIMARY KEY (session_id, blob_ref),
     CONSTRAINT ck_session_blobs_kind_known CHECK (kind IN ('generic_blob', 'checkpoint_manifest', 'tool_state', 'plugin_session_snapshot', 'execution_state_snapshot', 'module', 'process_execution_env')),
     CONSTRAINT ck_session_blobs_compression_known CHECK (compression IN ('none', 'zstd', 'lz4')),
-    CONSTRAINT ck_session_blobs_counters CHECK (raw_bytes >= 0)
+    CONSTRAINT ck_session_blobs_counters CHECK (raw_bytes >= 0 AND chain_depth >= 0),
+    CONSTRAINT ck_session_blobs_chain_depth_of_base CHECK ((base_ref IS NULL) = (chain_depth = 0))
 ) STRICT;
 INSERT INTO session_blobs SELECT *, 'old' FROM newer;
 DROP TABLE newer;
 CREATE INDEX ix_session_blobs_bases ON session_blobs (session_id, base_ref) WHERE base_ref IS NOT NULL;
+UPDATE schema_versions SET version = '0' WHERE component = 'session';
+"""
+
+# The same in PostgreSQL's words.
+_MAKE_OLDER_ON_SERVER = """
+DROP TABLE session_artifacts;
+DROP INDEX ix_session_nodes_tombstoned;
+CREATE INDEX ix_session_nodes_tombstoned ON session_nodes (session_id, node_id);
+ALTER TABLE session_blobs
+    ADD COLUMN remark TEXT,
+    DROP CONSTRAINT ck_session_blobs_compression_known,
+    ADD CONSTRAINT ck_session_blobs_compression_known CHECK (compression IN ('none', 'zstd', 'lz4'));
+UPDATE session_blobs SET remark = 'old';
 UPDATE schema_versions SET version = '0' WHERE component = 'session';
 """
 
@@ -49,6 +65,14 @@ def make_older(path):
         connection.close()
 
 
+def make_older_on_server(server, schema):
+    """
+    Turn a schema of the current version into one of the made-up version.
+    """
+    with server.connect(schema) as connection:
+        connection.execute(_MAKE_OLDER_ON_SERVER)
+
+
 def older_blobs():
     """
     Return the table the migration rebuilds, as it was.
@@ -56,14 +80,15 @@ def older_blobs():
     return sa.Table(
         "session_blobs",
         sa.MetaData(),
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("blob_ref", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("compression", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("blob_ref", _TEXT, nullable=False),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("compression", _TEXT, nullable=False),
         sa.Column("raw_bytes", _INTEGER, nullable=False),
-        sa.Column("base_ref", sa.Text()),
+        sa.Column("base_ref", _TEXT),
+        sa.Column("chain_depth", _INTEGER, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
-        sa.Column("remark", sa.Text()),
+        sa.Column("remark", _TEXT),
         sa.PrimaryKeyConstraint("session_id", "blob_ref", name="pk_session_blobs"),
         sa.CheckConstraint(
             "kind IN ('generic_blob', 'checkpoint_manifest', 'tool_state', 'plugin_session_snapshot', 'execution_state_snapshot', 'module', 'process_execution_env')",
@@ -73,7 +98,13 @@ def older_blobs():
             "compression IN ('none', 'zstd', 'lz4')",
             name="ck_session_blobs_compression_known",
         ),
-        sa.CheckConstraint("raw_bytes >= 0", name="ck_session_blobs_counters"),
+        sa.CheckConstraint(
+            "raw_bytes >= 0 AND chain_depth >= 0", name="ck_session_blobs_counters"
+        ),
+        sa.CheckConstraint(
+            "(base_ref IS NULL) = (chain_depth = 0)",
+            name="ck_session_blobs_chain_depth_of_base",
+        ),
         sa.Index(
             "ix_session_blobs_bases",
             "session_id",

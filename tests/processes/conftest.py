@@ -1,8 +1,11 @@
 """
-Where the registries of the tests live: a file, and memory.
+Where the registries of the tests live: a file, memory, and a server.
 """
 
+import functools
+
 import pytest
+from postgres_server import server
 
 from lashstore import ManualClock, ProcessRegistry
 
@@ -17,7 +20,7 @@ class FilePlace:
     has_file = True
 
     def __init__(self, folder, clock):
-        self.path = folder / "processes.db"
+        self.path = self.address = folder / "processes.db"
         self.clock = clock
         self.opened = []
 
@@ -25,7 +28,7 @@ class FilePlace:
         """
         Open the file; twice gives two handles.
         """
-        found = ProcessRegistry.open(self.path, clock=self.clock, options=QUICK)
+        found = ProcessRegistry.open(self.address, clock=self.clock, options=QUICK)
         self.opened.append(found)
         return found
 
@@ -66,14 +69,60 @@ class MemoryPlace(FilePlace):
         return registry
 
 
+@functools.cache
+def _anchor():
+    # Keeps the pool of connections from one test to the next.
+    return ProcessRegistry.open(server().url())
+
+
+class PostgresPlace(FilePlace):
+    """
+    A server: what was written outlives the registry object.
+    """
+
+    has_file = False
+
+    def __init__(self, folder, clock):
+        super().__init__(folder, clock)
+        _anchor()
+        self.address = server().url()
+
+    def close(self):
+        """
+        Close what the test left open, and leave an empty database.
+        """
+        super().close()
+        server().clear()
+
+
 @pytest.fixture(name="clock")
 def _clock():
     return ManualClock(NOW_MS)
 
 
-@pytest.fixture(name="place", params=[FilePlace, MemoryPlace], ids=["file", "memory"])
+@pytest.fixture(
+    name="place",
+    params=[FilePlace, MemoryPlace, PostgresPlace],
+    ids=["file", "memory", "postgres"],
+)
 def _place(request, tmp_path, clock):
     place = request.param(tmp_path, clock)
+    yield place
+    place.close()
+
+
+@pytest.fixture(
+    name="shared_place", params=[FilePlace, PostgresPlace], ids=["file", "postgres"]
+)
+def _shared_place(request, tmp_path, clock):
+    place = request.param(tmp_path, clock)
+    yield place
+    place.close()
+
+
+@pytest.fixture(name="postgres_place")
+def _postgres_place(tmp_path, clock):
+    place = PostgresPlace(tmp_path, clock)
     yield place
     place.close()
 

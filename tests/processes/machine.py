@@ -1,5 +1,5 @@
 """
-What the machines share: a registry on a file that may be reopened.
+What the machines share: a registry that may be reopened.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
+from postgres_server import server
 
 from lashstore import ManualClock, ProcessRegistry
 
@@ -21,6 +22,8 @@ SHORT = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+# A server takes ten times as long for each step.
+SHORT_ON_SERVER = settings(SHORT, max_examples=6, stateful_step_count=30)
 CAMPAIGN = settings(
     SHORT,
     max_examples=int(os.environ.get("LASHSTORE_CAMPAIGN_EXAMPLES", "1000")),
@@ -30,8 +33,10 @@ CAMPAIGN = settings(
 
 class RegistryMachine(RuleBasedStateMachine):
     """
-    A registry on a file, and a clock that goes forward.
+    A registry on a file or a server, and a clock that goes forward.
     """
+
+    on_server = False
 
     def __init__(self):
         super().__init__()
@@ -40,9 +45,8 @@ class RegistryMachine(RuleBasedStateMachine):
         self.registry = self._open()
 
     def _open(self):
-        return ProcessRegistry.open(
-            self.folder / "p.db", clock=self.clock, options=QUICK
-        )
+        address = server().url() if self.on_server else self.folder / "p.db"
+        return ProcessRegistry.open(address, clock=self.clock, options=QUICK)
 
     @property
     def now_ms(self):
@@ -61,7 +65,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self):
         """
-        Close the file and open it again.
+        Close the registry and open it again.
         """
         self.registry.close()
         self.registry = self._open()
@@ -72,3 +76,5 @@ class RegistryMachine(RuleBasedStateMachine):
         """
         self.registry.close()
         shutil.rmtree(self.folder)
+        if self.on_server:
+            server().clear()

@@ -69,11 +69,11 @@ def test_other_events_do_not_end_the_wait(known, later):
     assert SuccessOutput(value=3) == known.await_terminal("p", timeout_s=LONG_S)
 
 
-def test_what_another_handle_writes_is_seen(file_place, later):
+def test_what_another_handle_writes_is_seen(shared_place, later):
     """
-    Nobody tells; the waiter looks again.
+    Somebody tells, or the waiter looks again.
     """
-    ours, theirs = file_place.open(), file_place.open()
+    ours, theirs = shared_place.open(), shared_place.open()
     ours.register_process(registration("p"))
     later(lambda: theirs.append_event("p", event(payload="hi")))
     later(lambda: theirs.complete_process("p", SuccessOutput(value=1)), 0.1)

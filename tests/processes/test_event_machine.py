@@ -16,7 +16,7 @@ from lashstore import (
 )
 
 from .kit import FRAME, OTHER, ROOT, event, registration
-from .machine import CAMPAIGN, SHORT, RegistryMachine
+from .machine import CAMPAIGN, SHORT, SHORT_ON_SERVER, RegistryMachine
 
 PROCESSES = ("p", "q")
 processes = st.sampled_from(PROCESSES)
@@ -257,11 +257,26 @@ def _text(value):
     return codec.encode_json(list(value), "it")
 
 
+class EventMachineOnServer(EventMachine):
+    """
+    The same on PostgreSQL.
+    """
+
+    on_server = True
+
+
 def test_logs_are_as_the_model():
     """
     A short run; the campaign below goes on for long.
     """
     run_state_machine_as_test(EventMachine, settings=SHORT)
+
+
+def test_events_on_a_server():
+    """
+    The same there.
+    """
+    run_state_machine_as_test(EventMachineOnServer, settings=SHORT_ON_SERVER)
 
 
 @pytest.mark.campaign

@@ -27,7 +27,7 @@ from lashstore import (
 )
 
 from .kit import event, owner, registration
-from .machine import CAMPAIGN, SHORT, RegistryMachine
+from .machine import CAMPAIGN, SHORT, SHORT_ON_SERVER, RegistryMachine
 
 ALIVE = LocalProcessLiveness.current("host")
 DEAD = msgspec.structs.replace(ALIVE, process_start="0")
@@ -243,11 +243,26 @@ class LeaseMachine(RegistryMachine):
             )
 
 
+class LeaseMachineOnServer(LeaseMachine):
+    """
+    The same on PostgreSQL.
+    """
+
+    on_server = True
+
+
 def test_leases_are_as_the_model():
     """
     A short run; the campaign below goes on for long.
     """
     run_state_machine_as_test(LeaseMachine, settings=SHORT)
+
+
+def test_leases_on_a_server():
+    """
+    The same there.
+    """
+    run_state_machine_as_test(LeaseMachineOnServer, settings=SHORT_ON_SERVER)
 
 
 @pytest.mark.campaign

@@ -1,5 +1,5 @@
 """
-Several OS processes on one file.
+Several OS processes on one file, and on one server.
 """
 
 import signal
@@ -50,14 +50,13 @@ def _start():
 
 
 @pytest.fixture(name="path")
-def _path(tmp_path):
+def _path(shared_place):
     """
-    Return a file that knows process `p`.
+    Return the address of a database that knows process `p`.
     """
-    path = tmp_path / "processes.db"
-    with opened(path) as registry:
+    with opened(shared_place.address) as registry:
         registry.register_process(registration("p", wake_target=ROOT))
-    return path
+    return shared_place.address
 
 
 def test_a_killed_owner_is_replaced_by_proof(path, start):

@@ -15,14 +15,17 @@ import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from postgres_server import server
 
 from lashstore import (
+    CheckpointRetention,
     LeaseAcquired,
     LeaseOwnerIdentity,
     LocalProcessLiveness,
     ManualClock,
     RuntimeCommit,
     SessionExecutionLeaseCompletion,
+    SessionStoreFactory,
     Store,
     StoreOptions,
     Synchronous,
@@ -43,6 +46,9 @@ CAMPAIGN = settings(
     max_examples=int(os.environ.get("LASHSTORE_CAMPAIGN_EXAMPLES", "1000")),
     stateful_step_count=80,
 )
+
+# A step on a server costs several times one in a file.
+SHORT_ON_SERVER = settings(SHORT, max_examples=16, stateful_step_count=30)
 
 ttls = st.sampled_from([0, 1, 50, 1_000, 60_000])
 
@@ -125,13 +131,16 @@ class StoreMachine(RuleBasedStateMachine):
     """
 
     durable = True
+    # A machine whose model knows of no retention keeps all.
+    retention = CheckpointRetention(max_count=None)
+    on_server = False
 
     def __init__(self):
         super().__init__()
         self.clock = ManualClock(1_000)
         self.owners = owners()
         self.folder = None
-        if self.durable:
+        if self.durable and not self.on_server:
             self.folder = Path(
                 tempfile.mkdtemp(prefix="lash-stateful-", dir=_fast_folder())
             )
@@ -140,8 +149,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     def open_store(self):
         options = StoreOptions(
-            synchronous=Synchronous.NORMAL, wal_limit_bytes=64 * 1024
+            synchronous=Synchronous.NORMAL,
+            wal_limit_bytes=64 * 1024,
+            checkpoint_retention=self.retention,
         )
+        if self.on_server:
+            return Store.open(
+                server().url(), SESSION, clock=self.clock, options=options
+            )
         if self.folder is None:
             return Store.memory(SESSION, clock=self.clock, options=options)
         return Store.open(
@@ -156,6 +171,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.close()
         if self.folder is not None:
             shutil.rmtree(self.folder)
+        if self.on_server:
+            _sessions_on_server().delete_session(SESSION)
 
     @rule()
     @precondition(lambda self: self.durable)
@@ -205,6 +222,19 @@ def completion_of(fence):
         lease_token=fence.lease_token,
         fencing_token=fence.fencing_token,
     )
+
+
+@functools.cache
+def _sessions_on_server():
+    # Kept, and its connections with it, for as long as tests run.
+    return SessionStoreFactory(server().url())
+
+
+def short(machine):
+    """
+    Return the settings of a machine's short form.
+    """
+    return SHORT_ON_SERVER if machine.on_server else SHORT
 
 
 @functools.cache

@@ -41,7 +41,7 @@ from lashstore import (
     UnknownNodeError,
 )
 
-from .kit import CAMPAIGN, SESSION, SHORT, StoreMachine
+from .kit import CAMPAIGN, SESSION, StoreMachine, short
 
 # Large enough to be compressed, too small, and not compressible at all.
 TOOL_STATES = (
@@ -686,16 +686,26 @@ class MemoryCommitMachine(CommitMachine):
     durable = False
 
 
-@pytest.mark.parametrize("machine", [CommitMachine, MemoryCommitMachine])
+class ServerCommitMachine(CommitMachine):
+    """The same, on a server."""
+
+    on_server = True
+
+
+@pytest.mark.parametrize(
+    "machine", [CommitMachine, MemoryCommitMachine, ServerCommitMachine]
+)
 def test_commits_follow_their_model(machine):
     """
     Any program of commits, tombstones, replays and GC goes as the model.
     """
-    run_state_machine_as_test(machine, settings=SHORT)
+    run_state_machine_as_test(machine, settings=short(machine))
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("machine", [CommitMachine, MemoryCommitMachine])
+@pytest.mark.parametrize(
+    "machine", [CommitMachine, MemoryCommitMachine, ServerCommitMachine]
+)
 def test_commits_follow_their_model_for_long(machine):
     """
     The same with many more programs.

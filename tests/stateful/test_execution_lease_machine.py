@@ -29,10 +29,10 @@ from .kit import (
     CAMPAIGN,
     OWNER_NAMES,
     SESSION,
-    SHORT,
     StoreMachine,
     completion_of,
     proves_dead,
+    short,
     ttls,
 )
 
@@ -226,16 +226,26 @@ class MemoryLeaseMachine(LeaseMachine):
     durable = False
 
 
-@pytest.mark.parametrize("machine", [LeaseMachine, MemoryLeaseMachine])
+class ServerLeaseMachine(LeaseMachine):
+    """The same, on a server."""
+
+    on_server = True
+
+
+@pytest.mark.parametrize(
+    "machine", [LeaseMachine, MemoryLeaseMachine, ServerLeaseMachine]
+)
 def test_lease_follows_its_model(machine):
     """
     Any program of claims, reclaims, renewals and releases goes as the model.
     """
-    run_state_machine_as_test(machine, settings=SHORT)
+    run_state_machine_as_test(machine, settings=short(machine))
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("machine", [LeaseMachine, MemoryLeaseMachine])
+@pytest.mark.parametrize(
+    "machine", [LeaseMachine, MemoryLeaseMachine, ServerLeaseMachine]
+)
 def test_lease_follows_its_model_for_long(machine):
     """
     The same with many more programs.

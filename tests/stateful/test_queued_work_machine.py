@@ -31,7 +31,7 @@ from lashstore import (
     TurnWorkPayload,
 )
 
-from .kit import CAMPAIGN, SESSION, SHORT, StoreMachine, proves_dead, ttls
+from .kit import CAMPAIGN, SESSION, StoreMachine, proves_dead, short, ttls
 
 owner_names = st.sampled_from(["opaque-1", "opaque-b", "alive", "dead"])
 bodies = st.sampled_from(
@@ -390,16 +390,26 @@ class MemoryQueueMachine(QueueMachine):
     durable = False
 
 
-@pytest.mark.parametrize("machine", [QueueMachine, MemoryQueueMachine])
+class ServerQueueMachine(QueueMachine):
+    """The same, on a server."""
+
+    on_server = True
+
+
+@pytest.mark.parametrize(
+    "machine", [QueueMachine, MemoryQueueMachine, ServerQueueMachine]
+)
 def test_queued_work_follows_its_model(machine):
     """
     Any program of enqueues, claims and completions goes as the model.
     """
-    run_state_machine_as_test(machine, settings=SHORT)
+    run_state_machine_as_test(machine, settings=short(machine))
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("machine", [QueueMachine, MemoryQueueMachine])
+@pytest.mark.parametrize(
+    "machine", [QueueMachine, MemoryQueueMachine, ServerQueueMachine]
+)
 def test_queued_work_follows_its_model_for_long(machine):
     """
     The same with many more programs.

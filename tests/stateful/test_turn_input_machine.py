@@ -42,7 +42,7 @@ from lashstore import (
     VacuumReport,
 )
 
-from .kit import CAMPAIGN, SESSION, SHORT, StoreMachine, proves_dead, ttls
+from .kit import CAMPAIGN, SESSION, StoreMachine, proves_dead, short, ttls
 
 PENDING = TurnInputState.PENDING_ACTIVE
 DEFERRED = TurnInputState.DEFERRED_NEXT_TURN
@@ -530,16 +530,26 @@ class MemoryTurnInputMachine(TurnInputMachine):
     durable = False
 
 
-@pytest.mark.parametrize("machine", [TurnInputMachine, MemoryTurnInputMachine])
+class ServerTurnInputMachine(TurnInputMachine):
+    """The same, on a server."""
+
+    on_server = True
+
+
+@pytest.mark.parametrize(
+    "machine", [TurnInputMachine, MemoryTurnInputMachine, ServerTurnInputMachine]
+)
 def test_turn_inputs_follow_their_model(machine):
     """
     Any program of submissions, claims, cancels and commits goes as the model.
     """
-    run_state_machine_as_test(machine, settings=SHORT)
+    run_state_machine_as_test(machine, settings=short(machine))
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("machine", [TurnInputMachine, MemoryTurnInputMachine])
+@pytest.mark.parametrize(
+    "machine", [TurnInputMachine, MemoryTurnInputMachine, ServerTurnInputMachine]
+)
 def test_turn_inputs_follow_their_model_for_long(machine):
     """
     The same with many more programs.

@@ -1,10 +1,13 @@
 """
-Trigger stores for the tests: in memory, and on a file.
+Trigger stores for the tests: in memory, and on a file, and on a server.
 """
 
+import functools
 import sqlite3
 
+import psycopg
 import pytest
+from postgres_server import server
 
 from lashstore import (
     EngineInput,
@@ -75,7 +78,7 @@ class Memory:
     """
 
     def __init__(self, folder, clock):
-        self.path = folder / "triggers.db"
+        self.path = self.address = folder / "triggers.db"
         self.clock = clock
         self.opened = []
 
@@ -98,13 +101,15 @@ class File(Memory):
     """
 
     def open(self):
-        store = TriggerStore.open(self.path, clock=self.clock, options=QUICK)
+        store = TriggerStore.open(self.address, clock=self.clock, options=QUICK)
         self.opened.append(store)
         return store
 
     def reopen(self, store):
         store.close()
         return self.open()
+
+    violation = sqlite3.IntegrityError
 
     def sql(self, statement, *parameters):
         """
@@ -117,14 +122,59 @@ class File(Memory):
             database.close()
 
 
+@functools.cache
+def _anchor():
+    # Keeps the pool of connections from one test to the next.
+    return TriggerStore.open(server().url())
+
+
+class Postgres(File):
+    """
+    All share one server.
+    """
+
+    violation = psycopg.errors.CheckViolation
+
+    def __init__(self, folder, clock):
+        super().__init__(folder, clock)
+        _anchor()
+        self.address = server().url()
+
+    def sql(self, statement, *parameters):
+        """
+        Look at, or change, rows behind the library's back.
+        """
+        with server().connect() as database:
+            found = database.execute(statement.replace("?", "%s"), parameters or None)
+            return found.fetchall() if found.description else []
+
+    def close(self):
+        super().close()
+        server().clear()
+
+
 @pytest.fixture(name="clock")
 def _clock():
     return ManualClock(NOW_MS)
 
 
-@pytest.fixture(name="backend", params=[Memory, File])
+@pytest.fixture(name="backend", params=[Memory, File, Postgres])
 def _backend(request, tmp_path, clock):
     backend = request.param(tmp_path, clock)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(name="shared", params=[File, Postgres])
+def _shared(request, tmp_path, clock):
+    backend = request.param(tmp_path, clock)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(name="postgres_place")
+def _postgres_place(tmp_path, clock):
+    backend = Postgres(tmp_path, clock)
     yield backend
     backend.close()
 

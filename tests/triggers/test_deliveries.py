@@ -225,18 +225,18 @@ def test_what_was_reserved_stays_pending_until_acknowledged(backend, store, cloc
     assert ["m", "m", "b", "b"] == [k for k, _ in pairs(store.pending_deliveries())]
 
 
-def test_the_first_acknowledgement_stands(file):
+def test_the_first_acknowledgement_stands(shared):
     """
     Acknowledging again changes nothing.
     """
-    store = file.open()
+    store = shared.open()
     store.register_subscription(draft())
     occurrence, _ = emit(store)
     store.acknowledge_delivery(occurrence.occurrence_id, "subscription:1", error="no")
-    file.clock.advance(5)
+    shared.clock.advance(5)
     store.acknowledge_delivery(occurrence.occurrence_id, "subscription:1")
 
-    assert [("no", NOW_MS)] == file.sql(
+    assert [("no", NOW_MS)] == shared.sql(
         "SELECT start_error, acknowledged_at_ms FROM trigger_deliveries"
     )
 
@@ -361,10 +361,10 @@ def test_a_closed_store_refuses_everything(store):
             call()
 
 
-def test_tiers(file):
+def test_tiers(shared):
     """
     A file is durable, memory is inline.
     """
     with TriggerStore.memory() as store:
         assert DurabilityTier.INLINE == store.durability_tier
-    assert DurabilityTier.DURABLE == file.open().durability_tier
+    assert DurabilityTier.DURABLE == shared.open().durability_tier

@@ -1,6 +1,6 @@
 """
 Subscriptions, occurrences and deliveries against a plain model, by two
-stores on one file.
+stores on one file or server.
 """
 
 import shutil
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from postgres_server import server
 
 from lashstore import (
     ManualClock,
@@ -44,8 +45,11 @@ class TriggerMachine(RuleBasedStateMachine):
         # (occurrence key, number) -> is it acknowledged?
         self.deliveries = {}
 
+    on_server = False
+
     def open_store(self):
-        return TriggerStore.open(self.folder / "t.db", clock=self.clock, options=QUICK)
+        address = server().url() if self.on_server else self.folder / "t.db"
+        return TriggerStore.open(address, clock=self.clock, options=QUICK)
 
     which = st.integers(0, 1)
     sources = st.sampled_from(["blue", "red"])
@@ -248,6 +252,16 @@ class TriggerMachine(RuleBasedStateMachine):
         for store in self.stores:
             store.close()
         shutil.rmtree(self.folder)
+        if self.on_server:
+            server().clear()
+
+
+class TriggerMachineOnServer(TriggerMachine):
+    """
+    The same on PostgreSQL.
+    """
+
+    on_server = True
 
 
 TestTriggerMachine = TriggerMachine.TestCase
@@ -256,4 +270,10 @@ TestTriggerMachine.settings = settings(
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+)
+
+TestTriggerMachineOnServer = TriggerMachineOnServer.TestCase
+# A server takes ten times as long for each step.
+TestTriggerMachineOnServer.settings = settings(
+    TestTriggerMachine.settings, max_examples=6, stateful_step_count=30
 )

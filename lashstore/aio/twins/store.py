@@ -830,14 +830,18 @@ class AsyncStoreTwins:
     async def gc_unreachable(self) -> GcReport:
         """
         Remove the blobs that neither the head nor an artifact leads to;
-        checkpoints of earlier turns are among them.
+        checkpoints of earlier turns are among them. What a blob that stays
+        is stored as a difference to stays with it.
+
+        Works in steps, between which others write: what a commit refers to
+        meanwhile stays, and garbage that is made meanwhile may stay.
 
         Returns:
-            How many roots there were, how many blobs were kept and how many
-            removed. Safe to retry.
+            How many roots there were, how many blobs are left and how many
+            were removed. Safe to retry.
 
         Raises:
             CorruptRecordError, RecordVersionError: The head or its manifest
-                cannot be read; nothing was removed.
+                cannot be read; nothing more was removed.
         """
         return await self._hops.run(self._sync.gc_unreachable)

@@ -180,18 +180,33 @@ CREATE TABLE session_blobs (
 	compression TEXT NOT NULL, 
 	raw_bytes INTEGER NOT NULL, 
 	base_ref TEXT, 
+	chain_depth INTEGER NOT NULL, 
 	content BLOB NOT NULL, 
 	CONSTRAINT pk_session_blobs PRIMARY KEY (session_id, blob_ref), 
 	CONSTRAINT ck_session_blobs_kind_known CHECK (kind IN ('generic_blob', 'checkpoint_manifest', 'tool_state', 'plugin_session_snapshot', 'execution_state_snapshot', 'module', 'process_execution_env')), 
 	CONSTRAINT ck_session_blobs_compression_known CHECK (compression IN ('none', 'zstd')), 
-	CONSTRAINT ck_session_blobs_counters CHECK (raw_bytes >= 0)
+	CONSTRAINT ck_session_blobs_counters CHECK (raw_bytes >= 0 AND chain_depth >= 0), 
+	CONSTRAINT ck_session_blobs_chain_depth_of_base CHECK ((base_ref IS NULL) = (chain_depth = 0))
 )
  STRICT
 
 ;
-INSERT INTO "session_blobs" VALUES('golden','3f8ea2123ee365013742cd89901e56ad9b6e2bd4c8af570c68dea17b7d8ec6a8','execution_state_snapshot','zstd',12003,NULL,X'28B52FFD60E32D8D000048C52EE07374617465200100D72E7C3902');
-INSERT INTO "session_blobs" VALUES('golden','b1d635d64c030b4afa3d2567848c2fed55de7f7854ce62a092b7c5be713a9a34','checkpoint_manifest','none',121,NULL,X'83B3657865637574696F6E5F73746174655F726566D94033663865613231323365653336353031333734326364383939303165353661643962366532626434633861663537306336386465613137623764386563366138AE736368656D615F76657273696F6E01AA7475726E5F737461746581A47374657001');
-INSERT INTO "session_blobs" VALUES('golden','98cf35f114c361c9a31d467306673483e2e2f9808730efab03021a12ac867b6b','generic_blob','none',12,NULL,X'676F6C64656E206E6F746573');
+INSERT INTO "session_blobs" VALUES('golden','3f8ea2123ee365013742cd89901e56ad9b6e2bd4c8af570c68dea17b7d8ec6a8','execution_state_snapshot','zstd',12003,NULL,0,X'28B52FFD60E32D8D000048C52EE07374617465200100D72E7C3902');
+INSERT INTO "session_blobs" VALUES('golden','b1d635d64c030b4afa3d2567848c2fed55de7f7854ce62a092b7c5be713a9a34','checkpoint_manifest','none',121,NULL,0,X'83B3657865637574696F6E5F73746174655F726566D94033663865613231323365653336353031333734326364383939303165353661643962366532626434633861663537306336386465613137623764386563366138AE736368656D615F76657273696F6E01AA7475726E5F737461746581A47374657001');
+INSERT INTO "session_blobs" VALUES('golden','98cf35f114c361c9a31d467306673483e2e2f9808730efab03021a12ac867b6b','generic_blob','none',12,NULL,0,X'676F6C64656E206E6F746573');
+CREATE TABLE session_checkpoint_blobs (
+	session_id TEXT NOT NULL, 
+	blob_ref TEXT NOT NULL, 
+	last_revision INTEGER NOT NULL, 
+	named_at_ms INTEGER NOT NULL, 
+	CONSTRAINT pk_session_checkpoint_blobs PRIMARY KEY (session_id, blob_ref), 
+	CONSTRAINT ck_session_checkpoint_blobs_counters CHECK (last_revision >= 0 AND named_at_ms >= 0)
+)
+ STRICT
+
+;
+INSERT INTO "session_checkpoint_blobs" VALUES('golden','b1d635d64c030b4afa3d2567848c2fed55de7f7854ce62a092b7c5be713a9a34',1,1700000000000);
+INSERT INTO "session_checkpoint_blobs" VALUES('golden','3f8ea2123ee365013742cd89901e56ad9b6e2bd4c8af570c68dea17b7d8ec6a8',1,1700000000000);
 CREATE TABLE session_execution_leases (
 	session_id TEXT NOT NULL, 
 	fencing_token INTEGER NOT NULL, 
@@ -207,7 +222,7 @@ CREATE TABLE session_execution_leases (
  STRICT
 
 ;
-INSERT INTO "session_execution_leases" VALUES('golden',1,'d718dd0891c6e026799ed5d3e572adaa','{"incarnation_id":"1","liveness":{"kind":"opaque"},"owner_id":"host"}',1700000000000,1700000001000,2022772525);
+INSERT INTO "session_execution_leases" VALUES('golden',1,'183d558cbf142aa0f2cc988c6e37666f','{"incarnation_id":"1","liveness":{"kind":"opaque"},"owner_id":"host"}',1700000000000,1700000001000,664129092);
 CREATE TABLE session_heads (
 	session_id TEXT NOT NULL, 
 	schema_version INTEGER NOT NULL, 
@@ -289,7 +304,7 @@ CREATE TABLE session_queued_batches (
  STRICT
 
 ;
-INSERT INTO "session_queued_batches" VALUES('golden','qwb:d01b40680730f7cb2412b232ffea192f',1,NULL,'turn_work','earliest_safe_boundary','exclusive','{"kind":"never"}',0,1700000000000,1,NULL,NULL,NULL,NULL,0,NULL,NULL,77048534,'[{"body":{"do":"this"},"type":"turn_work"}]');
+INSERT INTO "session_queued_batches" VALUES('golden','qwb:5e24bc896dccb8cc0b644d7db5e45f42',1,NULL,'turn_work','earliest_safe_boundary','exclusive','{"kind":"never"}',0,1700000000000,1,NULL,NULL,NULL,NULL,0,NULL,NULL,1265941030,'[{"body":{"do":"this"},"type":"turn_work"}]');
 CREATE TABLE session_turn_commits (
 	session_id TEXT NOT NULL, 
 	turn_id TEXT NOT NULL, 
@@ -336,7 +351,7 @@ CREATE TABLE session_turn_inputs (
  STRICT
 
 ;
-INSERT INTO "session_turn_inputs" VALUES('golden','ti:3c9421b98b4456e529103084824aa458',2,NULL,'{"scope":"next_turn"}','deferred_next_turn',1,NULL,NULL,1700000000000,NULL,NULL,NULL,NULL,0,NULL,NULL,23696576192,'"and then?"');
+INSERT INTO "session_turn_inputs" VALUES('golden','ti:77368e9e54ae224c28701cf27a78d017',2,NULL,'{"scope":"next_turn"}','deferred_next_turn',1,NULL,NULL,1700000000000,NULL,NULL,NULL,NULL,0,NULL,NULL,23135657829,'"and then?"');
 CREATE TABLE session_usage (
 	session_id TEXT NOT NULL, 
 	seq INTEGER NOT NULL, 
@@ -383,7 +398,7 @@ CREATE TABLE sessions (
  STRICT
 
 ;
-INSERT INTO "sessions" VALUES('golden','a492dade3ca926220f67ae9d5468e3a0',2);
+INSERT INTO "sessions" VALUES('golden','7afa324a6b92d1ff716e372db85e3918',2);
 CREATE TABLE trigger_counters (
 	name TEXT NOT NULL, 
 	last_number INTEGER NOT NULL, 
@@ -455,46 +470,47 @@ CREATE TABLE trigger_subscriptions (
 
 ;
 INSERT INTO "trigger_subscriptions" VALUES('subscription:1',1,'trigger:1','host',NULL,'button','blue','when blue',NULL,NULL,NULL,NULL,1,1700000000000,1700000000000,2275970270,'{"env_ref":"env","event_types":[],"input_template":{},"payload_schema":{},"registrant":{"type":"host"},"source":{},"target":{"kind":"lua","payload":{},"type":"engine"},"target_identity":{"definition":null,"kind":"lua","label":"Go"},"target_label":null}');
+CREATE INDEX ix_session_nodes_user_messages ON session_nodes (session_id, seq) WHERE is_user_message = 1 AND is_tombstoned = 0;
 CREATE UNIQUE INDEX ix_session_nodes_seq ON session_nodes (session_id, seq);
 CREATE INDEX ix_session_nodes_live_parents ON session_nodes (session_id, parent_node_id) WHERE is_tombstoned = 0;
-CREATE INDEX ix_session_nodes_user_messages ON session_nodes (session_id, seq) WHERE is_user_message = 1 AND is_tombstoned = 0;
 CREATE INDEX ix_session_nodes_tombstoned ON session_nodes (session_id, node_id) WHERE is_tombstoned = 1;
 CREATE INDEX ix_session_blobs_bases ON session_blobs (session_id, base_ref) WHERE base_ref IS NOT NULL;
+CREATE INDEX ix_session_checkpoint_blobs_revision ON session_checkpoint_blobs (session_id, last_revision);
 CREATE INDEX ix_session_artifacts_blob_ref ON session_artifacts (session_id, blob_ref);
 CREATE INDEX ix_session_usage_totals_seq ON session_usage_totals (session_id, seq);
-CREATE UNIQUE INDEX ix_session_queued_batches_source_key ON session_queued_batches (session_id, source_key) WHERE source_key IS NOT NULL;
-CREATE INDEX ix_session_queued_batches_waiting ON session_queued_batches (session_id, is_ready, available_at_ms) WHERE is_ready = 0;
 CREATE INDEX ix_session_queued_batches_claim ON session_queued_batches (session_id, claim_id) WHERE claim_id IS NOT NULL;
 CREATE INDEX ix_session_queued_batches_ready ON session_queued_batches (session_id, is_ready, enqueue_seq, claim_expires_at_ms) WHERE is_ready = 1;
+CREATE INDEX ix_session_queued_batches_waiting ON session_queued_batches (session_id, is_ready, available_at_ms) WHERE is_ready = 0;
 CREATE UNIQUE INDEX ix_session_queued_batches_queue ON session_queued_batches (session_id, enqueue_seq);
+CREATE UNIQUE INDEX ix_session_queued_batches_source_key ON session_queued_batches (session_id, source_key) WHERE source_key IS NOT NULL;
+CREATE UNIQUE INDEX ix_session_turn_inputs_source_key ON session_turn_inputs (session_id, source_key) WHERE source_key IS NOT NULL;
 CREATE INDEX ix_session_turn_inputs_open ON session_turn_inputs (session_id, is_open, enqueue_seq, claim_expires_at_ms) WHERE is_open = 1;
 CREATE INDEX ix_session_turn_inputs_claim ON session_turn_inputs (session_id, claim_id) WHERE claim_id IS NOT NULL;
-CREATE INDEX ix_session_turn_inputs_deferred ON session_turn_inputs (session_id, state, enqueue_seq, claim_expires_at_ms) WHERE state = 'deferred_next_turn';
 CREATE UNIQUE INDEX ix_session_turn_inputs_seq ON session_turn_inputs (session_id, enqueue_seq);
+CREATE INDEX ix_session_turn_inputs_deferred ON session_turn_inputs (session_id, state, enqueue_seq, claim_expires_at_ms) WHERE state = 'deferred_next_turn';
 CREATE INDEX ix_session_turn_inputs_terminal ON session_turn_inputs (session_id, is_open, input_id) WHERE is_open = 0;
 CREATE INDEX ix_session_turn_inputs_turn ON session_turn_inputs (session_id, turn_id, enqueue_seq) WHERE state IN ('pending_active', 'accepted');
-CREATE UNIQUE INDEX ix_session_turn_inputs_source_key ON session_turn_inputs (session_id, source_key) WHERE source_key IS NOT NULL;
 CREATE INDEX ix_session_attachments_uncommitted ON session_attachments (session_id, intent_at_ms, attachment_id) WHERE committed_at_ms IS NULL;
+CREATE INDEX ix_processes_status ON processes (status, process_id);
 CREATE INDEX ix_processes_definition ON processes (definition_hash, process_id) WHERE definition_hash IS NOT NULL;
 CREATE INDEX ix_processes_terminal ON processes (terminal_at_ms, process_id) WHERE terminal_at_ms IS NOT NULL;
 CREATE INDEX ix_processes_definition_status ON processes (definition_hash, status, process_id) WHERE definition_hash IS NOT NULL;
-CREATE INDEX ix_processes_activity ON processes (activity, process_id);
 CREATE INDEX ix_processes_definition_activity ON processes (definition_hash, activity, process_id) WHERE definition_hash IS NOT NULL;
-CREATE INDEX ix_processes_status ON processes (status, process_id);
+CREATE INDEX ix_processes_activity ON processes (activity, process_id);
 CREATE INDEX ix_process_wake_targets_session_id ON process_wake_targets (session_id, process_id);
 CREATE INDEX ix_process_events_event_type ON process_events (process_id, event_type, sequence);
 CREATE UNIQUE INDEX ix_process_events_replay_key ON process_events (process_id, replay_key) WHERE replay_key IS NOT NULL;
 CREATE INDEX ix_process_handle_grants_process_id ON process_handle_grants (process_id, session_id, agent_frame_id);
 CREATE INDEX ix_process_wakes_deliveries ON process_wakes (created_at_ms, process_id, sequence) WHERE delivery_json IS NOT NULL;
-CREATE INDEX ix_trigger_subscriptions_session ON trigger_subscriptions (registrant_session_id, registrant_key, number) WHERE registrant_session_id IS NOT NULL;
+CREATE INDEX ix_trigger_subscriptions_source ON trigger_subscriptions (source_key, source_type, is_enabled, registrant_key, number);
 CREATE UNIQUE INDEX ix_trigger_subscriptions_order ON trigger_subscriptions (registrant_key, number);
-CREATE UNIQUE INDEX ix_trigger_subscriptions_client_key ON trigger_subscriptions (registrant_key, client_key) WHERE client_key IS NOT NULL;
+CREATE INDEX ix_trigger_subscriptions_session ON trigger_subscriptions (registrant_session_id, registrant_key, number) WHERE registrant_session_id IS NOT NULL;
+CREATE INDEX ix_trigger_subscriptions_definition ON trigger_subscriptions (definition_hash) WHERE definition_hash IS NOT NULL;
+CREATE INDEX ix_trigger_subscriptions_wake ON trigger_subscriptions (wake_session_id) WHERE wake_session_id IS NOT NULL;
 CREATE UNIQUE INDEX ix_trigger_subscriptions_handle ON trigger_subscriptions (handle);
 CREATE INDEX ix_trigger_subscriptions_name ON trigger_subscriptions (name) WHERE name IS NOT NULL;
-CREATE INDEX ix_trigger_subscriptions_wake ON trigger_subscriptions (wake_session_id) WHERE wake_session_id IS NOT NULL;
+CREATE UNIQUE INDEX ix_trigger_subscriptions_client_key ON trigger_subscriptions (registrant_key, client_key) WHERE client_key IS NOT NULL;
 CREATE INDEX ix_trigger_subscriptions_source_type ON trigger_subscriptions (source_type, registrant_key, number);
-CREATE INDEX ix_trigger_subscriptions_definition ON trigger_subscriptions (definition_hash) WHERE definition_hash IS NOT NULL;
-CREATE INDEX ix_trigger_subscriptions_source ON trigger_subscriptions (source_key, source_type, is_enabled, registrant_key, number);
 CREATE INDEX ix_trigger_occurrences_occurred ON trigger_occurrences (occurred_at_ms);
 CREATE INDEX ix_trigger_deliveries_pending ON trigger_deliveries (seq) WHERE acknowledged_at_ms IS NULL;
 CREATE INDEX ix_trigger_deliveries_pending_of ON trigger_deliveries (occurrence_id) WHERE acknowledged_at_ms IS NULL;

@@ -11,6 +11,7 @@ revision = "1"
 down_revision = None
 
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade(op: Operations) -> None:
@@ -19,20 +20,20 @@ def upgrade(op: Operations) -> None:
     """
     op.create_table(
         "effects",
-        sa.Column("scope_id", sa.Text(), nullable=False),
-        sa.Column("replay_key", sa.Text(), nullable=False),
-        sa.Column("session_id", sa.Text(), nullable=True),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("lease_owner_id", sa.Text(), nullable=True),
-        sa.Column("lease_token", sa.Text(), nullable=True),
+        sa.Column("scope_id", _TEXT, nullable=False),
+        sa.Column("replay_key", _TEXT, nullable=False),
+        sa.Column("session_id", _TEXT, nullable=True),
+        sa.Column("status", _TEXT, nullable=False),
+        sa.Column("lease_owner_id", _TEXT, nullable=True),
+        sa.Column("lease_token", _TEXT, nullable=True),
         sa.Column("lease_expires_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("due_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("created_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("finished_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("envelope_json", sa.Text(), nullable=False),
-        sa.Column("outcome_json", sa.Text(), nullable=True),
-        sa.Column("error_json", sa.Text(), nullable=True),
+        sa.Column("envelope_json", _TEXT, nullable=False),
+        sa.Column("outcome_json", _TEXT, nullable=True),
+        sa.Column("error_json", _TEXT, nullable=True),
         sa.CheckConstraint(
             "(status <> 'in_progress' OR (outcome_json IS NULL AND error_json IS NULL AND finished_at_ms IS NULL)) AND (status = 'in_progress' OR (finished_at_ms IS NOT NULL AND lease_token IS NULL)) AND (status <> 'completed' OR (outcome_json IS NOT NULL AND error_json IS NULL)) AND (status <> 'failed' OR (error_json IS NOT NULL AND outcome_json IS NULL))",
             name=op.f("ck_effects_state_machine"),

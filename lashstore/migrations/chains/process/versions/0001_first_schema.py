@@ -11,7 +11,7 @@ revision = "1"
 down_revision = None
 
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_ORDERED_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade(op: Operations) -> None:
@@ -20,15 +20,15 @@ def upgrade(op: Operations) -> None:
     """
     op.create_table(
         "processes",
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("activity", sa.Text(), nullable=False),
-        sa.Column("definition_hash", sa.Text(), nullable=True),
+        sa.Column("process_id", _TEXT, nullable=False),
+        sa.Column("status", _TEXT, nullable=False),
+        sa.Column("activity", _TEXT, nullable=False),
+        sa.Column("definition_hash", _TEXT, nullable=True),
         sa.Column("updated_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("terminal_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("last_sequence", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("facts_json", sa.Text(), nullable=False),
-        sa.Column("await_output_json", sa.Text(), nullable=True),
+        sa.Column("facts_json", _TEXT, nullable=False),
+        sa.Column("await_output_json", _TEXT, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint(
             "(status = 'running') = (activity <> 'ended') AND (status = 'running') = (terminal_at_ms IS NULL) AND (status = 'running') = (await_output_json IS NULL)",
@@ -89,14 +89,14 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "process_events",
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
+        sa.Column("process_id", _TEXT, nullable=False),
         sa.Column("sequence", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("event_type", sa.Text(), nullable=False),
-        sa.Column("replay_key", sa.Text(), nullable=True),
+        sa.Column("event_type", _TEXT, nullable=False),
+        sa.Column("replay_key", _TEXT, nullable=True),
         sa.Column("occurred_at_ms", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("semantics_json", sa.Text(), nullable=True),
+        sa.Column("semantics_json", _TEXT, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("payload_json", sa.Text(), nullable=False),
+        sa.Column("payload_json", _TEXT, nullable=False),
         sa.CheckConstraint(
             "sequence > 0", name=op.f("ck_process_events_sequence_positive")
         ),
@@ -127,10 +127,10 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "process_handle_grants",
-        sa.Column("session_id", _ORDERED_TEXT, nullable=False),
-        sa.Column("agent_frame_id", _ORDERED_TEXT, nullable=False),
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
-        sa.Column("descriptor_json", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("agent_frame_id", _TEXT, nullable=False),
+        sa.Column("process_id", _TEXT, nullable=False),
+        sa.Column("descriptor_json", _TEXT, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.ForeignKeyConstraint(
             ["process_id"],
@@ -154,10 +154,10 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "process_leases",
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
+        sa.Column("process_id", _TEXT, nullable=False),
         sa.Column("fencing_token", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("lease_token", sa.Text(), nullable=True),
-        sa.Column("owner_json", sa.Text(), nullable=True),
+        sa.Column("lease_token", _TEXT, nullable=True),
+        sa.Column("owner_json", _TEXT, nullable=True),
         sa.Column("claimed_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("expires_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
@@ -179,17 +179,17 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "process_registrations",
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
-        sa.Column("registration_hash", sa.Text(), nullable=False),
-        sa.Column("disposition", sa.Text(), nullable=False),
-        sa.Column("identity_json", sa.Text(), nullable=False),
-        sa.Column("provenance_json", sa.Text(), nullable=False),
-        sa.Column("env_ref", sa.Text(), nullable=True),
+        sa.Column("process_id", _TEXT, nullable=False),
+        sa.Column("registration_hash", _TEXT, nullable=False),
+        sa.Column("disposition", _TEXT, nullable=False),
+        sa.Column("identity_json", _TEXT, nullable=False),
+        sa.Column("provenance_json", _TEXT, nullable=False),
+        sa.Column("env_ref", _TEXT, nullable=True),
         sa.Column("created_at_ms", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("event_types_json", sa.Text(), nullable=False),
+        sa.Column("event_types_json", _TEXT, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("input_checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("input_json", sa.Text(), nullable=False),
+        sa.Column("input_json", _TEXT, nullable=False),
         sa.CheckConstraint(
             "disposition IN ('rerunnable', 'owner_bound', 'externally_owned')",
             name=op.f("ck_process_registrations_disposition_known"),
@@ -208,9 +208,9 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "process_wake_targets",
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("agent_frame_id", sa.Text(), nullable=True),
+        sa.Column("process_id", _TEXT, nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("agent_frame_id", _TEXT, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.ForeignKeyConstraint(
             ["process_id"],
@@ -229,10 +229,10 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "process_wakes",
-        sa.Column("process_id", _ORDERED_TEXT, nullable=False),
+        sa.Column("process_id", _TEXT, nullable=False),
         sa.Column("sequence", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("created_at_ms", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("delivery_json", sa.Text(), nullable=True),
+        sa.Column("delivery_json", _TEXT, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.ForeignKeyConstraint(
             ["process_id", "sequence"],

@@ -11,6 +11,7 @@ revision = "1"
 down_revision = None
 
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade(op: Operations) -> None:
@@ -19,10 +20,10 @@ def upgrade(op: Operations) -> None:
     """
     op.create_table(
         "session_artifacts",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("artifact_ref", sa.Text(), nullable=False),
-        sa.Column("blob_ref", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("namespace", _TEXT, nullable=False),
+        sa.Column("artifact_ref", _TEXT, nullable=False),
+        sa.Column("blob_ref", _TEXT, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint(
             "namespace IN ('module', 'artifact', 'process_execution_env')",
@@ -41,9 +42,9 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_attachments",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("attachment_id", sa.Text(), nullable=False),
-        sa.Column("canonical_uri", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("attachment_id", _TEXT, nullable=False),
+        sa.Column("canonical_uri", _TEXT, nullable=False),
         sa.Column("intent_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("committed_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("is_orphaned", _INTEGER, nullable=False),
@@ -71,12 +72,13 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_blobs",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("blob_ref", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("compression", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("blob_ref", _TEXT, nullable=False),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("compression", _TEXT, nullable=False),
         sa.Column("raw_bytes", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("base_ref", sa.Text(), nullable=True),
+        sa.Column("base_ref", _TEXT, nullable=True),
+        sa.Column("chain_depth", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint(
             "compression IN ('none', 'zstd')",
@@ -86,7 +88,14 @@ def upgrade(op: Operations) -> None:
             "kind IN ('generic_blob', 'checkpoint_manifest', 'tool_state', 'plugin_session_snapshot', 'execution_state_snapshot', 'module', 'process_execution_env')",
             name=op.f("ck_session_blobs_kind_known"),
         ),
-        sa.CheckConstraint("raw_bytes >= 0", name=op.f("ck_session_blobs_counters")),
+        sa.CheckConstraint(
+            "(base_ref IS NULL) = (chain_depth = 0)",
+            name=op.f("ck_session_blobs_chain_depth_of_base"),
+        ),
+        sa.CheckConstraint(
+            "raw_bytes >= 0 AND chain_depth >= 0",
+            name=op.f("ck_session_blobs_counters"),
+        ),
         sa.PrimaryKeyConstraint(
             "session_id", "blob_ref", name=op.f("pk_session_blobs")
         ),
@@ -101,11 +110,32 @@ def upgrade(op: Operations) -> None:
         postgresql_where=sa.text("base_ref IS NOT NULL"),
     )
     op.create_table(
+        "session_checkpoint_blobs",
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("blob_ref", _TEXT, nullable=False),
+        sa.Column("last_revision", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("named_at_ms", _INTEGER, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "last_revision >= 0 AND named_at_ms >= 0",
+            name=op.f("ck_session_checkpoint_blobs_counters"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "session_id", "blob_ref", name=op.f("pk_session_checkpoint_blobs")
+        ),
+        sqlite_strict=True,
+    )
+    op.create_index(
+        "ix_session_checkpoint_blobs_revision",
+        "session_checkpoint_blobs",
+        ["session_id", "last_revision"],
+        unique=False,
+    )
+    op.create_table(
         "session_execution_leases",
-        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
         sa.Column("fencing_token", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("lease_token", sa.Text(), nullable=True),
-        sa.Column("owner_json", sa.Text(), nullable=True),
+        sa.Column("lease_token", _TEXT, nullable=True),
+        sa.Column("owner_json", _TEXT, nullable=True),
         sa.Column("claimed_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("expires_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
@@ -122,18 +152,18 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_heads",
-        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
         sa.Column("schema_version", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("head_revision", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("config_json", sa.Text(), nullable=False),
-        sa.Column("agent_frames_json", sa.Text(), nullable=False),
-        sa.Column("current_agent_frame_id", sa.Text(), nullable=False),
-        sa.Column("checkpoint_ref", sa.Text(), nullable=True),
-        sa.Column("leaf_node_id", sa.Text(), nullable=True),
+        sa.Column("config_json", _TEXT, nullable=False),
+        sa.Column("agent_frames_json", _TEXT, nullable=False),
+        sa.Column("current_agent_frame_id", _TEXT, nullable=False),
+        sa.Column("checkpoint_ref", _TEXT, nullable=True),
+        sa.Column("leaf_node_id", _TEXT, nullable=True),
         sa.Column("graph_node_count", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("live_node_count", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("user_message_count", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("first_user_node_id", sa.Text(), nullable=True),
+        sa.Column("first_user_node_id", _TEXT, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint(
             "graph_node_count >= 0 AND live_node_count >= 0 AND user_message_count >= 0",
@@ -147,22 +177,22 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_meta",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("meta_json", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("meta_json", _TEXT, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session_meta")),
         sqlite_strict=True,
     )
     op.create_table(
         "session_nodes",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("node_id", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("node_id", _TEXT, nullable=False),
         sa.Column("seq", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("parent_node_id", sa.Text(), nullable=True),
+        sa.Column("parent_node_id", _TEXT, nullable=True),
         sa.Column("is_tombstoned", _INTEGER, nullable=False),
         sa.Column("is_user_message", _INTEGER, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("node_json", sa.Text(), nullable=False),
+        sa.Column("node_json", _TEXT, nullable=False),
         sa.CheckConstraint(
             "is_tombstoned IN (0, 1)", name=op.f("ck_session_nodes_is_tombstoned_flag")
         ),
@@ -202,26 +232,26 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_queued_batches",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("batch_id", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("batch_id", _TEXT, nullable=False),
         sa.Column("enqueue_seq", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("source_key", sa.Text(), nullable=True),
-        sa.Column("work_class", sa.Text(), nullable=False),
-        sa.Column("delivery_policy", sa.Text(), nullable=False),
-        sa.Column("slot_policy", sa.Text(), nullable=False),
-        sa.Column("merge_key_json", sa.Text(), nullable=False),
+        sa.Column("source_key", _TEXT, nullable=True),
+        sa.Column("work_class", _TEXT, nullable=False),
+        sa.Column("delivery_policy", _TEXT, nullable=False),
+        sa.Column("slot_policy", _TEXT, nullable=False),
+        sa.Column("merge_key_json", _TEXT, nullable=False),
         sa.Column("available_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("enqueued_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("is_ready", _INTEGER, nullable=False),
-        sa.Column("claim_id", sa.Text(), nullable=True),
-        sa.Column("claim_token", sa.Text(), nullable=True),
-        sa.Column("claim_owner_json", sa.Text(), nullable=True),
-        sa.Column("claim_host_id", sa.Text(), nullable=True),
+        sa.Column("claim_id", _TEXT, nullable=True),
+        sa.Column("claim_token", _TEXT, nullable=True),
+        sa.Column("claim_owner_json", _TEXT, nullable=True),
+        sa.Column("claim_host_id", _TEXT, nullable=True),
         sa.Column("claim_fencing_token", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("claimed_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("claim_expires_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("payloads_json", sa.Text(), nullable=False),
+        sa.Column("payloads_json", _TEXT, nullable=False),
         sa.CheckConstraint(
             "delivery_policy IN ('earliest_safe_boundary', 'after_current_turn_commit')",
             name=op.f("ck_session_queued_batches_delivery_policy_known"),
@@ -290,10 +320,10 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_turn_commits",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("turn_id", sa.Text(), nullable=False),
-        sa.Column("turn_commit_hash", sa.Text(), nullable=False),
-        sa.Column("result_json", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("turn_id", _TEXT, nullable=False),
+        sa.Column("turn_commit_hash", _TEXT, nullable=False),
+        sa.Column("result_json", _TEXT, nullable=False),
         sa.Column("committed_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint(
@@ -303,25 +333,25 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_turn_inputs",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("input_id", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("input_id", _TEXT, nullable=False),
         sa.Column("enqueue_seq", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("source_key", sa.Text(), nullable=True),
-        sa.Column("submitted_ingress_json", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("source_key", _TEXT, nullable=True),
+        sa.Column("submitted_ingress_json", _TEXT, nullable=False),
+        sa.Column("state", _TEXT, nullable=False),
         sa.Column("is_open", _INTEGER, nullable=False),
-        sa.Column("turn_id", sa.Text(), nullable=True),
-        sa.Column("min_boundary", sa.Text(), nullable=True),
+        sa.Column("turn_id", _TEXT, nullable=True),
+        sa.Column("min_boundary", _TEXT, nullable=True),
         sa.Column("enqueued_at_ms", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("claim_id", sa.Text(), nullable=True),
-        sa.Column("claim_token", sa.Text(), nullable=True),
-        sa.Column("claim_owner_json", sa.Text(), nullable=True),
-        sa.Column("claim_host_id", sa.Text(), nullable=True),
+        sa.Column("claim_id", _TEXT, nullable=True),
+        sa.Column("claim_token", _TEXT, nullable=True),
+        sa.Column("claim_owner_json", _TEXT, nullable=True),
+        sa.Column("claim_host_id", _TEXT, nullable=True),
         sa.Column("claim_fencing_token", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("claimed_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("claim_expires_at_ms", _INTEGER, autoincrement=False, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("input_json", sa.Text(), nullable=False),
+        sa.Column("input_json", _TEXT, nullable=False),
         sa.CheckConstraint(
             "(is_open = 1) = (state NOT IN ('cancelled', 'completed'))",
             name=op.f("ck_session_turn_inputs_is_open_state"),
@@ -414,10 +444,10 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_usage",
-        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
         sa.Column("seq", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("source", _TEXT, nullable=False),
+        sa.Column("model", _TEXT, nullable=False),
         sa.Column("input_tokens", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("output_tokens", _INTEGER, autoincrement=False, nullable=False),
         sa.Column(
@@ -439,9 +469,9 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "session_usage_totals",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("source", _TEXT, nullable=False),
+        sa.Column("model", _TEXT, nullable=False),
         sa.Column("seq", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("input_tokens", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("output_tokens", _INTEGER, autoincrement=False, nullable=False),
@@ -472,8 +502,8 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "sessions",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("incarnation", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("incarnation", _TEXT, nullable=False),
         sa.Column("admission_seq", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint("admission_seq >= 0", name=op.f("ck_sessions_counters")),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),

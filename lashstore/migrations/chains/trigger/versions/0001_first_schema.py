@@ -11,6 +11,7 @@ revision = "1"
 down_revision = None
 
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade(op: Operations) -> None:
@@ -19,7 +20,7 @@ def upgrade(op: Operations) -> None:
     """
     op.create_table(
         "trigger_counters",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", _TEXT, nullable=False),
         sa.Column("last_number", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint(
             "last_number >= 0", name=op.f("ck_trigger_counters_counters")
@@ -29,14 +30,14 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "trigger_occurrences",
-        sa.Column("occurrence_id", sa.Text(), nullable=False),
-        sa.Column("source_type", sa.Text(), nullable=False),
-        sa.Column("source_key", sa.Text(), nullable=False),
-        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("occurrence_id", _TEXT, nullable=False),
+        sa.Column("source_type", _TEXT, nullable=False),
+        sa.Column("source_key", _TEXT, nullable=False),
+        sa.Column("idempotency_key", _TEXT, nullable=False),
         sa.Column("occurred_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("payload_json", sa.Text(), nullable=False),
-        sa.Column("source_json", sa.Text(), nullable=True),
+        sa.Column("payload_json", _TEXT, nullable=False),
+        sa.Column("source_json", _TEXT, nullable=True),
         sa.CheckConstraint(
             "occurred_at_ms >= 0", name=op.f("ck_trigger_occurrences_counters")
         ),
@@ -51,23 +52,23 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "trigger_subscriptions",
-        sa.Column("subscription_id", sa.Text(), nullable=False),
+        sa.Column("subscription_id", _TEXT, nullable=False),
         sa.Column("number", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("handle", sa.Text(), nullable=False),
-        sa.Column("registrant_key", sa.Text(), nullable=False),
-        sa.Column("registrant_session_id", sa.Text(), nullable=True),
-        sa.Column("source_type", sa.Text(), nullable=False),
-        sa.Column("source_key", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("client_key", sa.Text(), nullable=True),
-        sa.Column("definition_hash", sa.Text(), nullable=True),
-        sa.Column("wake_session_id", sa.Text(), nullable=True),
-        sa.Column("wake_agent_frame_id", sa.Text(), nullable=True),
+        sa.Column("handle", _TEXT, nullable=False),
+        sa.Column("registrant_key", _TEXT, nullable=False),
+        sa.Column("registrant_session_id", _TEXT, nullable=True),
+        sa.Column("source_type", _TEXT, nullable=False),
+        sa.Column("source_key", _TEXT, nullable=False),
+        sa.Column("name", _TEXT, nullable=True),
+        sa.Column("client_key", _TEXT, nullable=True),
+        sa.Column("definition_hash", _TEXT, nullable=True),
+        sa.Column("wake_session_id", _TEXT, nullable=True),
+        sa.Column("wake_agent_frame_id", _TEXT, nullable=True),
         sa.Column("is_enabled", _INTEGER, nullable=False),
         sa.Column("created_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("updated_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("body_json", sa.Text(), nullable=False),
+        sa.Column("body_json", _TEXT, nullable=False),
         sa.CheckConstraint(
             "is_enabled IN (0, 1)",
             name=op.f("ck_trigger_subscriptions_is_enabled_flag"),
@@ -151,14 +152,14 @@ def upgrade(op: Operations) -> None:
     )
     op.create_table(
         "trigger_deliveries",
-        sa.Column("occurrence_id", sa.Text(), nullable=False),
-        sa.Column("subscription_id", sa.Text(), nullable=False),
+        sa.Column("occurrence_id", _TEXT, nullable=False),
+        sa.Column("subscription_id", _TEXT, nullable=False),
         sa.Column("seq", _INTEGER, autoincrement=False, nullable=False),
-        sa.Column("process_id", sa.Text(), nullable=False),
-        sa.Column("payload_error", sa.Text(), nullable=True),
+        sa.Column("process_id", _TEXT, nullable=False),
+        sa.Column("payload_error", _TEXT, nullable=True),
         sa.Column("reserved_at_ms", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("acknowledged_at_ms", _INTEGER, autoincrement=False, nullable=True),
-        sa.Column("start_error", sa.Text(), nullable=True),
+        sa.Column("start_error", _TEXT, nullable=True),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint(
             "acknowledged_at_ms IS NOT NULL OR start_error IS NULL",

@@ -12,16 +12,17 @@ from tests.migrations.older import older_blobs
 revision = "1"
 down_revision = "0"
 
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade(op):
     op.create_table(
         "session_artifacts",
-        sa.Column("session_id", sa.Text(), nullable=False),
-        sa.Column("namespace", sa.Text(), nullable=False),
-        sa.Column("artifact_ref", sa.Text(), nullable=False),
-        sa.Column("blob_ref", sa.Text(), nullable=False),
+        sa.Column("session_id", _TEXT, nullable=False),
+        sa.Column("namespace", _TEXT, nullable=False),
+        sa.Column("artifact_ref", _TEXT, nullable=False),
+        sa.Column("blob_ref", _TEXT, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
         sa.CheckConstraint(
             "namespace IN ('module', 'artifact', 'process_execution_env')",
@@ -49,7 +50,8 @@ def upgrade(op):
     )
     with op.batch_alter_table(
         "session_blobs",
-        recreate="always",
+        # PostgreSQL changes a table in place.
+        recreate="always" if op.get_bind().dialect.name == "sqlite" else "never",
         copy_from=older_blobs(),
         table_kwargs={"sqlite_strict": True},
     ) as batch:

@@ -1,5 +1,5 @@
 """
-Databases: every transaction, BEGIN and WAL checkpoint of them.
+SQLite: every transaction, BEGIN and WAL checkpoint of a file.
 
 The rules behind this module:
 
@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
-from .connections import (
+from lashstore.clock import Clock, SystemClock
+from lashstore.connections import (
     connect_immutable,
     connect_reading,
     connect_writing,
@@ -32,16 +33,15 @@ from .connections import (
     has_wal,
     is_absent,
 )
-from .dialect import Dialect
-from .errors import (
+from lashstore.dialect import Dialect
+from lashstore.errors import (
     LashStoreError,
     ReadOnlyStoreError,
-    SchemaVersionError,
     StoreBusyError,
     StoreClosedError,
     StoreNotFoundError,
 )
-from .failures import (
+from lashstore.failures import (
     DRIVER_ERRORS,
     DatabaseGoneError,
     driver_error,
@@ -49,15 +49,12 @@ from .failures import (
     is_busy,
     translate,
 )
-from .files import make_file, refuse_foreign
-from .model.options import StoreOptions
-from .openfiles import bypassing_locks, file_identity
-from .tables import (
-    COMPONENT_TABLES,
-    SCHEMA_VERSIONS,
-    metadata,
-    schema_versions,
-)
+from lashstore.files import make_file, refuse_foreign
+from lashstore.model.options import StoreOptions
+from lashstore.model.session import SessionIdentity
+from lashstore.openfiles import bypassing_locks, file_identity
+
+from .schema import create_tables, find_version, has_tables, require_version
 
 T = TypeVar("T")
 
@@ -67,34 +64,15 @@ _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
 _HELD = 2
 
-_find_version = sa.select(schema_versions.c.version).where(
-    schema_versions.c.component == sa.bindparam("component")
-)
-
+# What one step of giving space back moves at most: 2 MiB, some milliseconds.
+_SHRINK_PAGES = 512
+_INCREMENTAL = 2
 
 # One dialect and one statement cache for all engines: a statement is compiled
 # once per process, not once per session, and 200 open sessions stay small.
 sa.dialects.registry.register("sqlite.lashstore", Dialect.__module__, Dialect.__name__)
 _template = sa.create_engine("sqlite+lashstore://", poolclass=NullPool)
 _compiled: dict[Any, Any] = {}
-
-
-class Source(Protocol):
-    """
-    Where a store gets its database from for the length of one operation.
-    """
-
-    def pinned(self) -> AbstractContextManager["Database"]:
-        """
-        Return the database, kept open until the context ends.
-        """
-        ...
-
-    def close(self) -> None:
-        """
-        Let go of the database for good.
-        """
-        ...
 
 
 def _engine(pool: Pool) -> sa.Engine:
@@ -119,9 +97,29 @@ def _commit(connection: sa.Connection, driver: Any) -> None:
         driver.commit()
 
 
-class Database:
+def _free_pages(driver: Any) -> int:
+    (mode,) = driver.execute("PRAGMA auto_vacuum").fetchone()
+    (free,) = driver.execute("PRAGMA freelist_count").fetchone()
+    return int(free) if mode == _INCREMENTAL else 0
+
+
+def _is_mostly_free(driver: Any) -> bool:
+    # Pages that commits free are what the next ones need: worth giving back
+    # only where they are more than a session in use turns over.
+    (pages,) = driver.execute("PRAGMA page_count").fetchone()
+    return _free_pages(driver) > max(_SHRINK_PAGES, int(pages) // 2)
+
+
+def _free_some(driver: Any) -> None:
+    # One by one: sqlite3 of Python takes the first step of this pragma only,
+    # which frees a page, however many are asked for.
+    for _ in range(min(_SHRINK_PAGES, _free_pages(driver))):
+        driver.execute("PRAGMA incremental_vacuum(1)")
+
+
+class SqliteDatabase:
     """
-    One open database: transactions in, typed errors out.
+    One open file, or one in memory: transactions in, typed errors out.
     """
 
     def __init__(
@@ -153,6 +151,17 @@ class Database:
         self._reader = _engine(pool)
         self._immutable = _engine(immutable_pool or pool)
 
+    # A file has one session only, and the write lock is the whole file's.
+    is_shared = False
+    clock: Clock = SystemClock()
+    notifications = None
+
+    def clock_of(self, clock: Clock | None) -> Clock:
+        """
+        Return *clock*: a transaction begins with its lock; None: the host's.
+        """
+        return clock or self.clock
+
     @property
     def is_memory(self) -> bool:
         """
@@ -160,11 +169,16 @@ class Database:
         """
         return self.path is None
 
-    def pinned(self) -> AbstractContextManager["Database"]:
+    def pinned(self) -> AbstractContextManager["SqliteDatabase"]:
         """
         Return this database; it has one owner and needs no pinning.
         """
         return nullcontext(self)
+
+    def bind_to(self, identity: SessionIdentity) -> None:
+        """
+        Do nothing: the file is its session's.
+        """
 
     def close(self) -> None:
         """
@@ -233,6 +247,18 @@ class Database:
         """
         with self.write_transaction() as connection:
             return operation(connection)
+
+    def read_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `read`: SQLAlchemy can run statements in any transaction here.
+        """
+        return self.read(operation)
+
+    def write_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`: SQLAlchemy can run statements in any transaction here.
+        """
+        return self.write(operation)
 
     @contextmanager
     def write_transaction(self) -> Iterator[sa.Connection]:
@@ -373,6 +399,23 @@ class Database:
             if not is_busy(error):
                 _log.warning("checkpoint of %s failed: %s", self.path, error)
 
+    def shrink(self) -> None:
+        """
+        Give the free pages of the file back, in steps that let others write
+        between them. Files made before there were such steps keep them.
+        """
+        if self.path is None:
+            return
+        with self.write_transaction() as connection:
+            driver = _driver(connection)
+            # A free page that comes in meanwhile waits for the next call.
+            steps = -(-_free_pages(driver) // _SHRINK_PAGES)
+        for _ in range(steps):
+            with self.write_transaction() as connection:
+                _free_some(_driver(connection))
+        if steps:
+            self.checkpoint()
+
     def _checkpoint_locked(self) -> None:
         guard, mover = self._reader.raw_connection(), self._reader.raw_connection()
         lock, work = guard.cursor(), mover.cursor()
@@ -380,6 +423,10 @@ class Database:
             # Another writer at work will checkpoint itself: do not wait.
             lock.execute("PRAGMA busy_timeout = 0")
             lock.execute("BEGIN IMMEDIATE")
+            if _is_mostly_free(lock):
+                _free_some(lock)
+                lock.execute("COMMIT")
+                lock.execute("BEGIN IMMEDIATE")
             work.execute("PRAGMA wal_checkpoint(PASSIVE)")
             work.fetchall()
         finally:
@@ -391,7 +438,7 @@ class Database:
 
 def open_database(
     path: Path, component: str, options: StoreOptions, *, create: bool = True
-) -> Database:
+) -> SqliteDatabase:
     """
     Open the database at *path*, with the tables of *component* in it.
 
@@ -424,7 +471,7 @@ def open_database(
 
 def _open_once(
     path: Path, component: str, options: StoreOptions, *, create: bool
-) -> Database:
+) -> SqliteDatabase:
     if is_absent(path):
         if not create:
             raise DatabaseGoneError(str(path))
@@ -437,7 +484,7 @@ def _open_once(
     return _prepared(database, component)
 
 
-def open_readonly(path: Path, component: str) -> Database:
+def open_readonly(path: Path, component: str) -> SqliteDatabase:
     """
     Open the database at *path* without ever creating or writing anything.
 
@@ -447,12 +494,12 @@ def open_readonly(path: Path, component: str) -> Database:
         SchemaVersionError: Its tables are of another version, or missing.
     """
     database = open_any_version(path)
-    found = database.read(lambda connection: _version(connection, component))
-    _require_version(component, found)
+    found = database.read(lambda connection: find_version(connection, component))
+    require_version(component, found)
     return database
 
 
-def open_any_version(path: Path) -> Database:
+def open_any_version(path: Path) -> SqliteDatabase:
     """
     Open the database at *path* as `open_readonly` does, whatever the version
     of its tables.
@@ -468,7 +515,7 @@ def open_any_version(path: Path) -> Database:
         refuse_foreign(path, options.busy_timeout_ms)
     except OSError as error:
         raise translate(error, path) from driver_error(error)
-    return Database(
+    return SqliteDatabase(
         NullPool(lambda: connect_reading(path), dialect=_template.dialect),
         path=path,
         options=options,
@@ -478,15 +525,15 @@ def open_any_version(path: Path) -> Database:
     )
 
 
-def open_memory(component: str, options: StoreOptions) -> Database:
+def open_memory(component: str, options: StoreOptions) -> SqliteDatabase:
     """
     Open a database that lives as long as the object.
     """
     pool = StaticPool(lambda: connect_writing(None, options), dialect=_template.dialect)
-    return _prepared(Database(pool, path=None, options=options), component)
+    return _prepared(SqliteDatabase(pool, path=None, options=options), component)
 
 
-def _connect_pool(path: Path, options: StoreOptions) -> Database:
+def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
     enter_wal(path, options)
     pool = QueuePool(
         lambda: connect_writing(path, options),
@@ -496,56 +543,27 @@ def _connect_pool(path: Path, options: StoreOptions) -> Database:
         use_lifo=True,
         dialect=_template.dialect,
     )
-    return Database(pool, path=path, options=options)
+    return SqliteDatabase(pool, path=path, options=options)
 
 
-def _prepared(database: Database, component: str) -> Database:
+def _prepared(database: SqliteDatabase, component: str) -> SqliteDatabase:
     try:
-        found, has_tables = database.read(
-            lambda c: (_version(c, component), _has_tables(c, component))
+        found, is_made = database.read(
+            lambda c: (find_version(c, component), has_tables(c, component))
         )
-        if found is None and not has_tables:
-            database.write(lambda c: _create_tables(c, component))
-            found = database.read(lambda c: _version(c, component))
-        _require_version(component, found)
+        if found is None and not is_made:
+            database.write(lambda c: create_tables(c, component))
+            found = database.read(lambda c: find_version(c, component))
+        require_version(component, found)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _require_version(component: str, found: str | None) -> None:
-    expected = SCHEMA_VERSIONS[component]
-    if found != expected:
-        raise SchemaVersionError(component=component, expected=expected, found=found)
-
-
-def _version(connection: sa.Connection, component: str) -> str | None:
-    if not sa.inspect(connection).has_table(schema_versions.name):
-        return None
-    version: str | None = connection.execute(
-        _find_version, {"component": component}
-    ).scalar_one_or_none()
-    return version
-
-
-def _has_tables(connection: sa.Connection, component: str) -> bool:
-    # Tables without a version are damage, which creating would hide.
-    present = sa.inspect(connection).get_table_names()
-    return any(table.name in present for table in COMPONENT_TABLES[component])
-
-
-def _create_tables(connection: sa.Connection, component: str) -> None:
-    # Another process may have been first; the write lock shows what it made.
-    if not _has_tables(connection, component):
-        metadata.create_all(
-            connection, tables=[schema_versions, *COMPONENT_TABLES[component]]
-        )
-
-
 def _fill(path: Path, component: str, options: StoreOptions) -> None:
     database = _connect_pool(path, options)
     try:
-        database.write(lambda connection: _create_tables(connection, component))
+        database.write(lambda connection: create_tables(connection, component))
     finally:
         database.close()

@@ -1,0 +1,3 @@
+"""
+lashstore beside other libraries, each run by its own Python.
+"""

@@ -1,0 +1,271 @@
+"""
+Where a factory's sessions are: a folder of files, or a server.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import sqlalchemy as sa
+
+from .clock import Clock, SystemClock
+from .codec import sha256_hex
+from .connections import is_absent
+from .database_cache import CachedSource, DatabaseCache
+from .engines import Database, Source, open_database, open_server, shown_url
+from .engines.sqlite import open_database as open_file
+from .errors import InvalidArgumentError, LashStoreError
+from .failures import DatabaseGoneError
+from .files import remove_files
+from .model.options import StoreOptions
+from .model.session import SessionIdentity
+from .repos.sessions import SessionRepository
+from .store.handle import bind, find_identity
+from .tables import SESSION_COMPONENT
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{16}\.db")
+_PAGE = 500
+
+# Called with where a session is that cannot be read, and why; None: raise.
+OnError = Callable[[Path, LashStoreError], None] | None
+
+
+class SessionPlace(NamedTuple):
+    """
+    A session that was found, and the database it is in.
+    """
+
+    path: Path
+    source: Source
+    database: Database
+    identity: SessionIdentity
+
+
+class SessionPlaces(Protocol):
+    """
+    The sessions of one root.
+    """
+
+    @property
+    def clock(self) -> Clock:
+        """
+        The clock of a factory that was given none.
+        """
+        ...
+
+    def make(self, session_id: str) -> SessionPlace:
+        """
+        Return a session's place, made if there is none.
+
+        Raises:
+            DatabaseGoneError: It was deleted this very moment.
+        """
+        ...
+
+    def find(self, session_id: str) -> SessionPlace | None:
+        """
+        Return a session's place; None if there is no such session.
+        """
+        ...
+
+    def delete(self, session_id: str) -> None:
+        """
+        Remove a session, if there is one, with all it has.
+        """
+        ...
+
+    def list_places(self, on_error: OnError) -> Iterator[SessionPlace]:
+        """
+        Yield every session's place.
+        """
+        ...
+
+    def path_for_session(self, session_id: str) -> Path:
+        """
+        Return where a session's file is, whether it exists or not.
+        """
+        ...
+
+    def close(self) -> None:
+        """
+        Close every database; may be called twice.
+        """
+        ...
+
+
+def session_file_name(session_id: str) -> str:
+    """
+    Return the name of a session's file: readable, safe on every file system,
+    and made unique by a hash of the id.
+    """
+    readable = _UNSAFE.sub("_", session_id).strip("_")[:80] or "session"
+    return f"{readable}-{sha256_hex(session_id.encode())[:16]}.db"
+
+
+class FileSessions:
+    """
+    One file a session, in one folder.
+    """
+
+    clock: Clock = SystemClock()
+
+    def __init__(
+        self, root: Path, options: StoreOptions, *, max_open_engines: int
+    ) -> None:
+        self._root = root
+        self._options = options
+        self._cache = DatabaseCache(self._open, max_open_engines)
+
+    def _open(self, path: Path) -> Database:
+        return open_file(path, SESSION_COMPONENT, self._options, create=False)
+
+    def make(self, session_id: str) -> SessionPlace:
+        """
+        Return a session's file, made if there is none.
+        """
+        path = self.path_for_session(session_id)
+        if is_absent(path):
+            open_database(path, SESSION_COMPONENT, self._options).close()
+        return self._place(path, session_id)
+
+    def find(self, session_id: str) -> SessionPlace | None:
+        """
+        Return a session's file; None if there is none.
+        """
+        path = self.path_for_session(session_id)
+        if is_absent(path):
+            return None
+        try:
+            return self._place(path, session_id)
+        except DatabaseGoneError:
+            return None
+
+    def _place(self, path: Path, session_id: str) -> SessionPlace:
+        with self._cache.pinned(path) as database:
+            identity = bind(database, session_id)
+            return SessionPlace(path, self._source(path), database, identity)
+
+    def _source(self, path: Path) -> Source:
+        return CachedSource(self._cache, path)
+
+    def delete(self, session_id: str) -> None:
+        """
+        Remove a session's file and its sidecars, damaged or not.
+        """
+        path = self.path_for_session(session_id)
+        remove_files(path, self._options)
+        self._cache.forget(path)
+
+    def list_places(self, on_error: OnError) -> Iterator[SessionPlace]:
+        """
+        Yield every session's file, in the order of their names.
+        """
+        for path in self._files():
+            if is_absent(path):
+                continue
+            try:
+                with self._cache.pinned(path) as database:
+                    identity = find_identity(database)
+            except DatabaseGoneError:
+                continue
+            except LashStoreError as error:
+                if on_error is None:
+                    raise
+                on_error(path, error)
+                continue
+            if identity is not None:
+                yield SessionPlace(path, self._source(path), database, identity)
+
+    def _files(self) -> list[Path]:
+        if not self._root.is_dir():
+            return []
+        return sorted(
+            path for path in self._root.iterdir() if _FILE_NAME.fullmatch(path.name)
+        )
+
+    def path_for_session(self, session_id: str) -> Path:
+        """
+        Return where a session's file is, whether it exists or not.
+        """
+        return self._root / session_file_name(session_id)
+
+    def close(self) -> None:
+        """
+        Close every database; may be called twice.
+        """
+        self._cache.close()
+
+
+class ServerSessions:
+    """
+    All sessions of one PostgreSQL database.
+    """
+
+    def __init__(self, url: sa.URL, options: StoreOptions) -> None:
+        """
+        Raises:
+            As `lashstore.engines.open_database`.
+        """
+        self._url = url
+        self._database = open_server(url, SESSION_COMPONENT, options)
+
+    @property
+    def clock(self) -> Clock:
+        """
+        The server's clock.
+        """
+        return self._database.clock
+
+    def make(self, session_id: str) -> SessionPlace:
+        """
+        Return a session's rows, made if there are none.
+        """
+        return self._place(bind(self._database, session_id))
+
+    def find(self, session_id: str) -> SessionPlace | None:
+        """
+        Return a session's rows; None if there are none.
+        """
+        identity = find_identity(self._database, session_id)
+        return None if identity is None else self._place(identity)
+
+    def _place(self, identity: SessionIdentity) -> SessionPlace:
+        database = self._database.view_of(identity)
+        return SessionPlace(Path(identity.session_id), database, database, identity)
+
+    def delete(self, session_id: str) -> None:
+        """
+        Remove a session's rows, once its writers at work are done.
+        """
+        self._database.write(lambda c: SessionRepository(c).remove(session_id))
+
+    def list_places(self, on_error: OnError) -> Iterator[SessionPlace]:  # noqa: ARG002, an identity has nothing to be damaged
+        """
+        Yield every session's rows, in the order of their ids.
+        """
+        after: str | None = None
+        while page := self._list_page(after):
+            for identity in page:
+                yield self._place(identity)
+            after = page[-1].session_id
+
+    def _list_page(self, after: str | None) -> tuple[SessionIdentity, ...]:
+        return self._database.read(
+            lambda c: SessionRepository(c).list_page(after=after, limit=_PAGE)
+        )
+
+    def path_for_session(self, session_id: str) -> Path:  # noqa: ARG002, none has one
+        """
+        Raises:
+            InvalidArgumentError: A server's sessions have no files.
+        """
+        msg = f"the sessions of {shown_url(self._url)} have no files"
+        raise InvalidArgumentError(msg)
+
+    def close(self) -> None:
+        """
+        Let go of the server; may be called twice.
+        """
+        self._database.close()

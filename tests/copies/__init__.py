@@ -1,0 +1,3 @@
+"""
+Sessions copied between folders and servers.
+"""

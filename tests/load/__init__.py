@@ -1,0 +1,3 @@
+"""
+Hosts that share a server, and die on it.
+"""

@@ -1,0 +1,3 @@
+"""
+A server that stops and starts while it is used.
+"""

@@ -1,0 +1,3 @@
+"""
+What only a PostgreSQL server can do, or only a server's wires can show.
+"""

@@ -1,0 +1,74 @@
+"""
+Generic plans of every statement of the session repositories.
+"""
+
+import importlib
+import json
+import pkgutil
+import re
+
+import sqlalchemy as sa
+from psycopg.pq import ExecStatus
+
+from lashstore import repos
+from lashstore.repos._run import _CompiledForServer
+from lashstore.tables import SESSION_TABLES
+
+_SETTINGS = (
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    " SET jit = off"
+)
+
+
+def session_statements(dialect):
+    """
+    Return (module and name, text) of each statement that reads rows of a
+    session, with numbered parameters.
+    """
+    found = []
+    for info in pkgutil.iter_modules(repos.__path__):
+        module = importlib.import_module(f"{repos.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            for n, each in enumerate(value if isinstance(value, list) else [value]):
+                if not isinstance(each, sa.Select | sa.Update | sa.Delete):
+                    continue
+                text = _CompiledForServer(each, dialect, None)._text
+                if any(table.name in text for table in SESSION_TABLES):
+                    found.append((f"{info.name}.{name}.{n}", _numbered(text)))
+    return found
+
+
+def _numbered(text):
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    for number, name in enumerate(names, 1):
+        text = text.replace(f"%({name})s", f"${number}")
+    return " ".join(text.replace("%%", "%").split())
+
+
+def settle(connection):
+    """
+    Plan on a connection as lashstore's transactions do.
+    """
+    for setting in _SETTINGS.split(";"):
+        connection.execute(setting)
+
+
+def generic_plan(connection, text):
+    """
+    Return the nodes of a statement's plan for any parameters.
+    """
+    # Sent without parameters: a plan for whatever they will be.
+    answer = connection.pgconn.exec_(
+        f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {text}".encode()
+    )
+    assert answer.status == ExecStatus.TUPLES_OK, (text, answer.error_message)
+    return list(nodes_of(json.loads(answer.get_value(0, 0))[0]["Plan"]))
+
+
+def nodes_of(plan):
+    """
+    Yield a plan's nodes, the root first.
+    """
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes_of(child)

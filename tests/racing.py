@@ -1,0 +1,93 @@
+"""
+Races on a server, each step of them held still by a lock that the test has.
+"""
+
+import threading
+import time
+
+from postgres_server import server
+
+
+class Racers:
+    """
+    Threads that all wait for one lock, which the test holds meanwhile.
+    """
+
+    def __init__(self):
+        self._lock = server().connect()
+        self._threads = []
+        self.answers = []
+
+    def hold(self, statement):
+        """
+        Take the lock.
+        """
+        self._lock.execute("BEGIN")
+        self._lock.execute(statement)
+
+    def start(self, *calls):
+        """
+        Start the calls one after the other, each when those before it wait.
+        """
+        for call in calls:
+            thread = threading.Thread(target=self._run, args=(call,))
+            self._threads.append(thread)
+            thread.start()
+            self._await_waiting(len(self._threads))
+
+    def _run(self, call):
+        try:
+            self.answers.append(call())
+        except Exception as error:
+            self.answers.append(error)
+
+    def _await_waiting(self, count):
+        # Until they are as far as they come: waiting for a lock, or done.
+        deadline = time.monotonic() + 20
+        with server().connect() as looking:
+            while time.monotonic() < deadline:
+                (waiting,) = looking.execute(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE wait_event_type = 'Lock'"
+                ).fetchone()
+                if waiting + len(self.answers) >= count:
+                    return
+                time.sleep(0.002)
+        raise AssertionError(self.answers)
+
+    def release(self):
+        """
+        Let them run, and return what they came to.
+        """
+        self._lock.execute("COMMIT")
+        for thread in self._threads:
+            thread.join(30)
+        self._threads = []
+        answers, self.answers = self.answers, []
+        return answers
+
+    def close(self):
+        """
+        Leave no lock and no thread behind.
+        """
+        self._lock.close()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def kinds(answers):
+    """
+    Return the answers' types, sorted by name.
+    """
+    return sorted(type(answer).__name__ for answer in answers)
+
+
+def deadlocks():
+    """
+    Return how many deadlocks the server has counted.
+    """
+    with server().connect() as connection:
+        (count,) = connection.execute(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone()
+    return count
