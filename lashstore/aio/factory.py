@@ -41,6 +41,9 @@ class AsyncSessionStoreFactory(
     ) -> None:
         """
         As `SessionStoreFactory`.
+
+        With the address of a server it waits for a connection: make it before
+        the event loop has other work, or by `asyncio.to_thread`.
         """
         sync = SessionStoreFactory(
             root, options=options, clock=clock, max_open_engines=max_open_engines

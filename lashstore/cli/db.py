@@ -14,13 +14,14 @@ from typing import Any
 import click
 import msgspec
 
-from lashstore.migrations.files import (
-    FileReport,
-    Outcome,
-    database_files,
-    for_each_file,
-    inspect_file,
-    upgrade_file,
+from lashstore.engines import Target, parse_target
+from lashstore.errors import InvalidArgumentError
+from lashstore.migrations.reports import DatabaseReport, Outcome
+from lashstore.migrations.targets import (
+    databases_at,
+    for_each_database,
+    inspect_database,
+    upgrade_database,
 )
 from lashstore.migrations.upgrade import Step
 
@@ -36,9 +37,12 @@ class _Target(click.ParamType):  # type: ignore[type-arg]  # not generic before 
         value: Any,
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> Path:
-        if "://" in str(value):
-            self.fail(f"{value!r} is a URL, not a file or folder", param, ctx)
+    ) -> Target:
+        if isinstance(value, str) and "://" in value:
+            try:
+                return parse_target(value)
+            except InvalidArgumentError as error:
+                self.fail(str(error), param, ctx)
         return Path(value)
 
 
@@ -51,7 +55,7 @@ _jobs = click.option(
     help="How many files to work on at once.",
 )
 _as_json = click.option(
-    "--json", "is_json", is_flag=True, help="Print one JSON object a file."
+    "--json", "is_json", is_flag=True, help="Print one JSON object a database."
 )
 
 
@@ -60,8 +64,8 @@ def db() -> None:
     """
     Upgrade databases, and tell which need it.
 
-    TARGET is a database file, or a folder with many: a root of sessions.
-    Opening a store never upgrades it.
+    TARGET is a database file, a folder with many (a root of sessions), or the
+    address of a PostgreSQL database. Opening a store never upgrades it.
     """
 
 
@@ -70,14 +74,15 @@ def db() -> None:
 @click.option("--plan", "is_plan", is_flag=True, help="Only show what would be done.")
 @_jobs
 @_as_json
-def upgrade(target: Path, jobs: int, *, is_plan: bool, is_json: bool) -> None:
+def upgrade(target: Target, jobs: int, *, is_plan: bool, is_json: bool) -> None:
     """
     Bring databases to the schema of this lashstore.
 
-    Stop the hosts that use them first. Each file is upgraded in one
+    Stop the hosts that use them first. Each database is upgraded in one
     transaction: killed at any moment, it is as it was or as it is to be, and
-    running the command again goes on with the rest. A file that fails is left
-    as it was, and hides no other; the exit code is 1 then.
+    running the command again goes on with the rest. One that fails is left as
+    it was, and hides no other; the exit code is 1 then. On a server, the role
+    must own the tables.
 
     For instance:
 
@@ -85,8 +90,11 @@ def upgrade(target: Path, jobs: int, *, is_plan: bool, is_json: bool) -> None:
     lashstore db upgrade --plan sessions
     lashstore db upgrade sessions --jobs 4
     lashstore db upgrade chat.db
+    lashstore db upgrade 'postgresql+psycopg://owner@db/agents?schema=lashstore'
     """  # noqa: D301, click reads it
-    work: Callable[[Path], FileReport] = inspect_file if is_plan else upgrade_file
+    work: Callable[[Target], DatabaseReport] = (
+        inspect_database if is_plan else upgrade_database
+    )
     reports = _run(target, work, jobs=jobs, verb="planned" if is_plan else "upgraded")
     good = (*_GOOD, Outcome.OUTDATED) if is_plan else _GOOD
     shown = [each for each in reports if is_json or each.outcome != Outcome.CURRENT]
@@ -97,7 +105,7 @@ def upgrade(target: Path, jobs: int, *, is_plan: bool, is_json: bool) -> None:
 @_target
 @_jobs
 @_as_json
-def current(target: Path, jobs: int, *, is_json: bool) -> None:
+def current(target: Target, jobs: int, *, is_json: bool) -> None:
     """
     Show the schema versions of databases; nothing is written.
 
@@ -106,7 +114,7 @@ def current(target: Path, jobs: int, *, is_json: bool) -> None:
     \b
     lashstore db current sessions --json
     """  # noqa: D301, click reads it
-    reports = _run(target, inspect_file, jobs=jobs, verb="read")
+    reports = _run(target, inspect_database, jobs=jobs, verb="read")
     _finish(
         reports,
         reports,
@@ -119,32 +127,33 @@ def current(target: Path, jobs: int, *, is_json: bool) -> None:
 @_target
 @_jobs
 @_as_json
-def check(target: Path, jobs: int, *, is_json: bool) -> None:
+def check(target: Target, jobs: int, *, is_json: bool) -> None:
     """
     Tell whether databases have the schema of this lashstore, to the last
-    constraint; nothing is written. The exit code is 1 if one has not.
+    constraint; nothing is written. The exit code is 1 if one has not. On a
+    server, the role must be allowed temporary tables, which it is by default.
 
     For instance:
 
     \b
     lashstore db check sessions && start-the-hosts
     """  # noqa: D301, click reads it
-    thorough = partial(inspect_file, is_thorough=True)
+    thorough = partial(inspect_database, is_thorough=True)
     reports = _run(target, thorough, jobs=jobs, verb="checked")
     shown = [each for each in reports if is_json or each.outcome != Outcome.CURRENT]
     _finish(reports, shown, is_json=is_json, is_good=lambda each: each.outcome in _GOOD)
 
 
 def _run(
-    target: Path, work: Callable[[Path], FileReport], *, jobs: int, verb: str
-) -> list[FileReport]:
-    paths = database_files(target)
-    with _progress(len(paths), verb) as advance:
+    target: Target, work: Callable[[Target], DatabaseReport], *, jobs: int, verb: str
+) -> list[DatabaseReport]:
+    targets = databases_at(target)
+    with _progress(len(targets), verb) as advance:
         reports = []
-        for report in for_each_file(paths, work, jobs=jobs):
+        for report in for_each_database(targets, work, jobs=jobs):
             reports.append(report)
             advance()
-    return sorted(reports, key=lambda each: each.path)
+    return sorted(reports, key=lambda each: each.database)
 
 
 @contextmanager
@@ -156,16 +165,16 @@ def _progress(count: int, verb: str) -> Iterator[Callable[[], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"files {verb}", total=count)
+        task = progress.add_task(f"databases {verb}", total=count)
         yield lambda: progress.advance(task)
 
 
 def _finish(
-    reports: Sequence[FileReport],
-    shown: Sequence[FileReport],
+    reports: Sequence[DatabaseReport],
+    shown: Sequence[DatabaseReport],
     *,
     is_json: bool,
-    is_good: Callable[[FileReport], bool],
+    is_good: Callable[[DatabaseReport], bool],
 ) -> None:
     for report in shown:
         click.echo(
@@ -177,9 +186,9 @@ def _finish(
         sys.exit(1)
 
 
-def _text(report: FileReport) -> str:
+def _text(report: DatabaseReport) -> str:
     versions = ", ".join(f"{name} {at}" for name, at in sorted(report.versions.items()))
-    lines = [f"{report.path}: {report.outcome}{versions and f' ({versions})'}"]
+    lines = [f"{report.database}: {report.outcome}{versions and f' ({versions})'}"]
     lines += [f"    {_step(step)}" for step in report.steps]
     lines += [f"    {problem}" for problem in report.problems]
     return "\n".join(lines)
@@ -189,7 +198,7 @@ def _step(step: Step) -> str:
     return f"{step.component} {step.from_version} -> {step.to_version}: {step.title}"
 
 
-def _summary(reports: Sequence[FileReport]) -> str:
+def _summary(reports: Sequence[DatabaseReport]) -> str:
     counts = {
         outcome: sum(each.outcome == outcome for each in reports) for outcome in Outcome
     }

@@ -1,14 +1,11 @@
 """
-Upgrading SQLite files: one, or all of a root.
+Upgrading SQLite files.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -19,39 +16,13 @@ from lashstore.errors import LashStoreError, StoreNotFoundError
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error, translate
 from lashstore.files import refuse_foreign
 from lashstore.model.options import StoreOptions
-from lashstore.model.record import Record
 
 from .chain import CHAINS
+from .reports import DatabaseReport, Outcome
 from .shape import created_shape, differences, shape_of
-from .upgrade import Step, current_versions, plan, upgrade
-
-T = TypeVar("T")
+from .upgrade import current_versions, plan, upgrade
 
 _MAGIC = b"SQLite format 3\0"
-
-
-class Outcome(StrEnum):
-    """
-    What became of a file.
-    """
-
-    CURRENT = "current"
-    UPGRADED = "upgraded"
-    OUTDATED = "outdated"
-    DIFFERENT = "different"
-    FAILED = "failed"
-
-
-class FileReport(Record, frozen=True, kw_only=True):
-    """
-    One file: the versions it had, what was done or would be, what is wrong.
-    """
-
-    path: str
-    outcome: Outcome
-    versions: dict[str, str] = {}
-    steps: tuple[Step, ...] = ()
-    problems: tuple[str, ...] = ()
 
 
 def database_files(target: Path) -> tuple[Path, ...]:
@@ -82,7 +53,7 @@ def _is_database(path: Path) -> bool:
 
 def inspect_file(
     path: Path, *, is_thorough: bool = False, chains: Mapping[str, Path] = CHAINS
-) -> FileReport:
+) -> DatabaseReport:
     """
     Tell what an upgrade of a file would do; nothing is created or written.
 
@@ -90,7 +61,7 @@ def inspect_file(
         is_thorough: Compare a current file with what a new one looks like.
     """
 
-    def look(connection: sa.Connection) -> FileReport:
+    def look(connection: sa.Connection) -> DatabaseReport:
         versions = current_versions(connection)
         steps = plan(connection, chains=chains)
         problems: tuple[str, ...] = ()
@@ -98,15 +69,15 @@ def inspect_file(
             expected = created_shape(frozenset(versions))
             problems = differences(expected, shape_of(connection))
         outcome = Outcome.DIFFERENT if problems else Outcome.CURRENT
-        return FileReport(
-            path=str(path),
+        return DatabaseReport(
+            database=str(path),
             outcome=Outcome.OUTDATED if steps else outcome,
             versions=versions,
             steps=steps,
             problems=problems,
         )
 
-    def inspect() -> FileReport:
+    def inspect() -> DatabaseReport:
         database = open_any_version(path)
         try:
             return database.read(look)
@@ -121,7 +92,7 @@ def upgrade_file(
     *,
     options: StoreOptions = StoreOptions(),
     chains: Mapping[str, Path] = CHAINS,
-) -> FileReport:
+) -> DatabaseReport:
     """
     Upgrade every component of a file in one transaction.
 
@@ -129,40 +100,18 @@ def upgrade_file(
     is in the report, with the file unchanged. Safe to retry.
     """
 
-    def migrate() -> FileReport:
+    def migrate() -> DatabaseReport:
         with _write_locked(path, options) as connection:
             versions = current_versions(connection)
             steps = upgrade(connection, chains=chains)
-        return FileReport(
-            path=str(path),
+        return DatabaseReport(
+            database=str(path),
             outcome=Outcome.UPGRADED if steps else Outcome.CURRENT,
             versions=versions,
             steps=steps,
         )
 
     return _reported(path, migrate)
-
-
-def for_each_file(
-    paths: tuple[Path, ...], work: Callable[[Path], FileReport], *, jobs: int
-) -> Iterator[FileReport]:
-    """
-    Yield the report of every file as soon as it is there.
-
-    One file's failure hides no other. Left early, it waits for the files at
-    work and begins no other.
-
-    Args:
-        jobs: How many files to work on at once; at least 1.
-    """
-    with ThreadPoolExecutor(jobs, thread_name_prefix="lashstore-db") as pool:
-        running = [pool.submit(work, path) for path in paths]
-        try:
-            for done in as_completed(running):
-                yield done.result()
-        finally:
-            for each in running:
-                each.cancel()
 
 
 @contextmanager
@@ -187,7 +136,7 @@ def _connect(path: Path, options: StoreOptions) -> sqlite3.Connection:
     return connection
 
 
-def _reported(path: Path, work: Callable[[], FileReport]) -> FileReport:
+def _reported(path: Path, work: Callable[[], DatabaseReport]) -> DatabaseReport:
     try:
         try:
             return work()
@@ -201,5 +150,7 @@ def _reported(path: Path, work: Callable[[], FileReport]) -> FileReport:
         return _failed(path, f"{path} failed: {error!r}")
 
 
-def _failed(path: Path, problem: str) -> FileReport:
-    return FileReport(path=str(path), outcome=Outcome.FAILED, problems=(problem,))
+def _failed(path: Path, problem: str) -> DatabaseReport:
+    return DatabaseReport(
+        database=str(path), outcome=Outcome.FAILED, problems=(problem,)
+    )

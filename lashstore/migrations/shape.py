@@ -14,42 +14,79 @@ import sqlalchemy as sa
 from lashstore.model.record import Json
 from lashstore.tables import COMPONENT_TABLES, metadata, schema_versions
 
+_unlogged = sa.text(
+    "SELECT relname FROM pg_class WHERE relname = ANY(:names) "
+    "AND pg_table_is_visible(oid) AND relpersistence = 'u'"
+)
+_triggers = sa.text(
+    "SELECT relname, tgname, pg_get_triggerdef(t.oid) AS definition "
+    "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+    "WHERE relname = ANY(:names) AND pg_table_is_visible(c.oid) AND NOT tgisinternal"
+)
 
-def shape_of(connection: sa.Connection) -> Json:
+
+def shape_of(connection: sa.Connection, *, names: frozenset[str] | None = None) -> Json:
     """
     Return what a reader of a database can tell about its schema, as plain
     data: tables with columns, keys, CHECKs, indexes and their predicates,
-    STRICT, versions, the application id, and whatever else is in it.
+    STRICT, triggers, versions, the application id, and whatever else is in
+    it.
+
+    Args:
+        names: Of these tables only, wherever the search path leads to them.
     """
     if connection.dialect.server_version_info is None:
         # Our engines never ask for it; reflecting options needs it.
         connection.dialect.initialize(connection)
     inspector = sa.inspect(connection)
-    names = sorted(inspector.get_table_names())
+    if names is None:
+        present = inspector.get_table_names()
+    else:
+        present = [name for name in names if inspector.has_table(name)]
     shape: dict[str, Json] = {
-        "tables": {name: _table(inspector, name) for name in names},
-        "views": sorted(inspector.get_view_names()),
+        "tables": {name: _table(inspector, name) for name in sorted(present)}
     }
-    if schema_versions.name in names:
+    if schema_versions.name in present:
         shape["versions"] = {
             row.component: row.version
             for row in connection.execute(sa.select(schema_versions))
         }
     if connection.dialect.name == "sqlite":
-        shape["application_id"] = connection.exec_driver_sql(
+        shape |= _file_shape(connection, inspector)
+    else:
+        shape |= _server_shape(connection, present)
+    return shape
+
+
+def _file_shape(connection: sa.Connection, inspector: sa.Inspector) -> dict[str, Json]:
+    return {
+        "views": sorted(inspector.get_view_names()),
+        "application_id": connection.exec_driver_sql(
             "PRAGMA application_id"
-        ).scalar_one()
-        shape["triggers"] = {
+        ).scalar_one(),
+        "triggers": {
             row.name: row.sql
             for row in connection.exec_driver_sql(
                 "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
             )
-        }
-    return shape
+        },
+    }
+
+
+def _server_shape(connection: sa.Connection, names: Sequence[str]) -> dict[str, Json]:
+    listed = {"names": list(names)}
+    return {
+        # Emptied by a crash of the server.
+        "unlogged": sorted(connection.scalars(_unlogged, listed)),
+        "triggers": {
+            f"{row.relname}.{row.tgname}": row.definition
+            for row in connection.execute(_triggers, listed)
+        },
+    }
 
 
 def _table(inspector: sa.Inspector, name: str) -> Json:
-    return {
+    table: dict[str, Json] = {
         "columns": {
             column["name"]: {
                 # The order is part of what `SELECT *` and INSERT see.
@@ -67,8 +104,11 @@ def _table(inspector: sa.Inspector, name: str) -> Json:
         "checks": _by_name(inspector.get_check_constraints(name)),
         "foreign keys": _by_name(inspector.get_foreign_keys(name)),
         "indexes": _by_name(inspector.get_indexes(name)),
-        "options": _plain(inspector.get_table_options(name)),
     }
+    if inspector.dialect.name == "sqlite":
+        # On a server they are for its owner to tune.
+        table["options"] = _plain(inspector.get_table_options(name))
+    return table
 
 
 def _by_name(found: Sequence[Any]) -> Json:
@@ -94,16 +134,23 @@ def created_shape(components: frozenset[str]) -> Json:
     """
     Return the shape of a new SQLite database with these components.
     """
-    tables = [schema_versions]
-    for component in components:
-        tables += COMPONENT_TABLES[component]
     engine = sa.create_engine("sqlite://")
     try:
         with engine.begin() as connection:
-            metadata.create_all(connection, tables=tables)
+            make_tables(connection, components)
             return shape_of(connection)
     finally:
         engine.dispose()
+
+
+def make_tables(connection: sa.Connection, components: frozenset[str]) -> None:
+    """
+    Make the tables of these components as a new database has them.
+    """
+    tables = [schema_versions]
+    for component in components:
+        tables += COMPONENT_TABLES[component]
+    metadata.create_all(connection, tables=tables)
 
 
 def differences(expected: Json, found: Json, where: str = "") -> tuple[str, ...]:

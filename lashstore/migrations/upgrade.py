@@ -49,7 +49,7 @@ def current_versions(connection: sa.Connection) -> dict[str, str]:
     Return the version of every component the database has, by name; none if
     it is no lashstore database.
     """
-    if not sa.inspect(connection).has_table(schema_versions.name):
+    if not _has_versions(connection):
         return {}
     return {row.component: row.version for row in connection.execute(_versions)}
 
@@ -104,7 +104,8 @@ def upgrade(
     Everything happens in the transaction the caller has begun, and is there
     once the caller commits: until then, killed or rolled back, nothing has
     changed. The caller keeps other writers out meanwhile: on SQLite by BEGIN
-    IMMEDIATE; on PostgreSQL this function locks `schema_versions`.
+    IMMEDIATE; on PostgreSQL this function locks `schema_versions`, and the
+    search path leads to the tables.
 
     Args:
         components: As for `plan`.
@@ -119,7 +120,7 @@ def upgrade(
     """
     if components:
         _require_versions_table(connection)
-    if connection.dialect.name == "postgresql":
+    if connection.dialect.name == "postgresql" and _has_versions(connection):
         connection.exec_driver_sql("LOCK TABLE schema_versions IN EXCLUSIVE MODE")
     steps = plan(connection, components, chains=chains)
     operations = Operations(
@@ -138,8 +139,12 @@ def upgrade(
     return steps
 
 
+def _has_versions(connection: sa.Connection) -> bool:
+    return sa.inspect(connection).has_table(schema_versions.name)
+
+
 def _require_versions_table(connection: sa.Connection) -> None:
-    if sa.inspect(connection).has_table(schema_versions.name):
+    if _has_versions(connection):
         return
     schema_versions.create(connection)
     if connection.dialect.name == "sqlite":

@@ -21,6 +21,7 @@ from lashstore import (
     UnknownProcessError,
 )
 from lashstore.aio import AsyncProcessRegistry, AsyncTriggerStore
+from lashstore.processes import awaiting
 
 LINE = ProcessEventType(name="line")
 
@@ -66,6 +67,54 @@ def test_waiters_are_woken():
         assert [7] * 100 == [each.value for each in await asyncio.gather(*waiters)]
 
     with_registry(main)
+
+
+def test_another_host_of_a_server_wakes_at_once(postgres, monkeypatch):
+    """
+    A message of another pool ends the wait of tasks that would not look by
+    themselves, and looks are rarer while messages are heard.
+    """
+    monkeypatch.setattr(awaiting, "_FIRST_PAUSE_S", 300)
+    monkeypatch.setattr(awaiting, "_LONGEST_PAUSE_HEARING_S", 300)
+    heard = postgres.url(application_name="aio-waiting")
+
+    async def main():
+        async with (
+            await AsyncProcessRegistry.open(heard) as registry,
+            await AsyncProcessRegistry.open(postgres.url()) as other,
+        ):
+            await registry.register_process(registration("p"))
+            waiters = [
+                asyncio.create_task(registry.await_terminal("p")) for _ in range(20)
+            ]
+            event = asyncio.create_task(registry.await_event("p", "line", 0))
+            while not registry.sync._changes.hears_others:
+                await asyncio.sleep(0.005)
+            await other.append_event("p", line(1))
+            assert 1 == (await event).payload
+            await other.complete_process("p", SuccessOutput(value=7))
+            assert [7] * 20 == [each.value for each in await asyncio.gather(*waiters)]
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 60))
+    finally:
+        postgres.clear()
+
+
+def test_looks_are_rarer_while_messages_are_heard():
+    """
+    The pause doubles up to a quarter of a second, or to two where others
+    tell; a change begins it anew.
+    """
+    question = awaiting.ask_for_end("p", None)
+    for _ in range(9):
+        question.was_told(False, hears_others=False)
+    assert 0.25 == question.pause_s()
+    for _ in range(9):
+        question.was_told(False, hears_others=True)
+    assert 2.0 == question.pause_s()
+    question.was_told(True, hears_others=True)
+    assert 0.025 == question.pause_s()
 
 
 def test_another_registry_is_heard_too(tmp_path):

@@ -3,6 +3,7 @@
 """
 
 import json
+import secrets
 import shutil
 import sqlite3
 
@@ -11,7 +12,7 @@ import pytest
 from lashstore import Store
 from lashstore.migrations.chain import CHAINS
 from tests.migrations.make_golden import fill
-from tests.migrations.older import CHAIN, make_older
+from tests.migrations.older import CHAIN, make_older, make_older_on_server
 
 from .kit import assert_complains, files_of, run
 
@@ -120,10 +121,11 @@ def test_check_names_what_differs(root):
 
 def test_wrong_targets(tmp_path):
     """
-    What is not there, and what is a URL, is one line and an exit code.
+    What is not there, and another engine's address, is one line and an exit
+    code.
     """
     assert_complains(run("db", "upgrade", tmp_path / "none"), 1, "none")
-    assert_complains(run("db", "check", "mysql://x/y"), 2, "mysql://x/y")
+    assert_complains(run("db", "check", "mysql://x/y"), 2, "'mysql' is no engine")
 
 
 def test_empty_root(tmp_path):
@@ -133,3 +135,65 @@ def test_empty_root(tmp_path):
     result = run("db", "upgrade", tmp_path)
 
     assert (0, "0 databases\n") == (result.exit_code, result.stdout)
+
+
+@pytest.fixture(name="address")
+def _address(postgres):
+    """
+    Return the address of a schema of its own, with a password in it.
+    """
+    name = f"db_{secrets.token_hex(4)}"
+    address = postgres.url(name, password="secret")
+    fill(address)
+    yield address, name
+    postgres.drop(name)
+
+
+def test_server(postgres, address, monkeypatch):
+    """
+    A server's schema is listed, planned, upgraded and checked as a file is,
+    and its password is never shown.
+    """
+    url, schema = address
+    before = run("db", "check", url)
+    monkeypatch.setitem(CHAINS, "session", CHAIN)
+    make_older_on_server(lambda: postgres.connect(schema))
+
+    listed = run("db", "current", url)
+    planned = run("db", "upgrade", url, "--plan")
+    outdated = run("db", "check", url)
+    done = run("db", "upgrade", url)
+    checked = run("db", "check", url)
+    as_json = run("db", "current", url, "--json")
+
+    assert (0, "1 database: 1 current\n") == (before.exit_code, before.stdout)
+    assert 0 == listed.exit_code
+    assert listed.stdout.splitlines()[0].endswith(
+        f"schema={schema}: outdated (effect 1, process 1, session 0, trigger 1)"
+    )
+    assert [
+        "    session 0 -> 1: From the schema that never was to the first",
+        "1 database: 1 outdated",
+    ] == planned.stdout.splitlines()[1:]
+    assert (0, 1) == (planned.exit_code, outdated.exit_code)
+    assert (0, "1 database: 1 upgraded") == (
+        done.exit_code,
+        done.stdout.splitlines()[-1],
+    )
+    assert (0, "1 database: 1 current\n") == (checked.exit_code, checked.stdout)
+    assert "1" == json.loads(as_json.stdout)["versions"]["session"]
+    for result in (listed, planned, outdated, done, as_json):
+        assert "secret" not in result.output
+    with Store.open(url, "golden") as store:
+        assert 1 == store.load_session().head_revision
+
+
+def test_server_that_is_not_there(tmp_path):
+    """
+    A server nobody can reach is a failure in the report.
+    """
+    result = run("db", "current", f"postgresql+psycopg:///x?host={tmp_path}")
+
+    assert 1 == result.exit_code
+    assert "cannot be reached" in result.stdout
+    assert "1 database: 1 failed" == result.stdout.splitlines()[-1]

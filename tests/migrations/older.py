@@ -65,11 +65,11 @@ def make_older(path):
         connection.close()
 
 
-def make_older_on_server(server, schema):
+def make_older_on_server(connect):
     """
     Turn a schema of the current version into one of the made-up version.
     """
-    with server.connect(schema) as connection:
+    with connect() as connection:
         connection.execute(_MAKE_OLDER_ON_SERVER)
 
 

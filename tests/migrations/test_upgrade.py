@@ -23,13 +23,9 @@ from lashstore import (
     TurnScope,
 )
 from lashstore.migrations.chain import CHAINS
-from lashstore.migrations.files import (
-    Outcome,
-    database_files,
-    for_each_file,
-    inspect_file,
-    upgrade_file,
-)
+from lashstore.migrations.files import database_files, inspect_file, upgrade_file
+from lashstore.migrations.reports import Outcome
+from lashstore.migrations.targets import for_each_database
 
 from .make_golden import dump, fill, restore
 from .older import CHAIN, make_older
@@ -239,10 +235,12 @@ def test_root_is_upgraded_whatever_is_in_it(root, jobs):
     assert 12 == len(paths)
 
     first = {
-        Path(each.path).name: each.outcome
-        for each in for_each_file(paths, upgrade_older, jobs=jobs)
+        Path(each.database).name: each.outcome
+        for each in for_each_database(paths, upgrade_older, jobs=jobs)
     }
-    second = [each.outcome for each in for_each_file(paths, upgrade_older, jobs=jobs)]
+    second = [
+        each.outcome for each in for_each_database(paths, upgrade_older, jobs=jobs)
+    ]
 
     assert {"s03.db", "s05.db"} == {
         name for name, outcome in first.items() if outcome == Outcome.FAILED
@@ -255,10 +253,11 @@ def test_root_is_upgraded_whatever_is_in_it(root, jobs):
 PROGRAM = """
 import sys
 from pathlib import Path
-from lashstore.migrations.files import database_files, for_each_file
+from lashstore.migrations.files import database_files
+from lashstore.migrations.targets import for_each_database
 from tests.migrations.test_upgrade import upgrade_older
-for report in for_each_file(database_files(Path(sys.argv[1])), upgrade_older, jobs=2):
-    print("done", report.path, report.outcome, flush=True)
+for report in for_each_database(database_files(Path(sys.argv[1])), upgrade_older, jobs=2):
+    print("done", report.database, report.outcome, flush=True)
 """
 
 
@@ -313,7 +312,7 @@ def test_killed_in_the_middle_of_a_root(root):
     outcomes = [each.outcome for each in reports]
     assert outcomes.count(Outcome.CURRENT) + outcomes.count(Outcome.OUTDATED) == 10
     assert Outcome.CURRENT in outcomes
-    for _ in for_each_file(paths, upgrade_older, jobs=2):
+    for _ in for_each_database(paths, upgrade_older, jobs=2):
         pass
     after = [inspect_file(each, is_thorough=True).outcome for each in paths]
     assert (10, 2) == (after.count(Outcome.CURRENT), after.count(Outcome.FAILED))
