@@ -53,18 +53,13 @@ except Exception as error:
 """
 
 
-@pytest.fixture(name="path")
-def _path(tmp_path):
-    return tmp_path / "chat.db"
-
-
 @pytest.fixture(name="start")
-def _start(path):
+def _start(place):
     started = []
 
     def start(kind, ttl_ms, how="sync"):
         process = subprocess.Popen(
-            [sys.executable, "-c", HOST, str(path), kind, str(ttl_ms), how],
+            [sys.executable, "-c", HOST, str(place), kind, str(ttl_ms), how],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -90,7 +85,7 @@ def stored_lease(store):
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_second_host_waits_for_the_expiry(path, start, how):
+def test_second_host_waits_for_the_expiry(place, start, how):
     """
     A killed host whose death nobody can prove keeps its session until the
     lease expires, and not a moment longer than the next look.
@@ -99,7 +94,7 @@ def test_second_host_waits_for_the_expiry(path, start, how):
     first.kill()
     first.wait()
 
-    with Store.open(path, "chat", options=QUICK) as store:
+    with Store.open(place, "chat", options=QUICK) as store:
         old = stored_lease(store)
         with pytest.raises(LeaseHeldError):
             with keep_session_lease(store, owner("second")):
@@ -111,12 +106,12 @@ def test_second_host_waits_for_the_expiry(path, start, how):
     assert old.expires_at_ms <= lease.claimed_at_ms
 
 
-def test_provably_dead_host_is_replaced_at_once(path, start):
+def test_provably_dead_host_is_replaced_at_once(place, start):
     """
     A killed host on this machine is replaced long before its lease expires.
     """
     first = start("local", 600_000)
-    with Store.open(path, "chat", options=QUICK) as store:
+    with Store.open(place, "chat", options=QUICK) as store:
         with pytest.raises(LeaseHeldError):
             with keep_session_lease(store):
                 pass
@@ -128,7 +123,7 @@ def test_provably_dead_host_is_replaced_at_once(path, start):
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_host_that_slept_through_its_lease_loses_loudly(path, start, how):
+def test_host_that_slept_through_its_lease_loses_loudly(place, start, how):
     """
     A host that was stopped for longer than its lease finds another in its
     place when it goes on, and ends with an error.
@@ -137,7 +132,7 @@ def test_host_that_slept_through_its_lease_loses_loudly(path, start, how):
     first.send_signal(signal.SIGSTOP)
     timings = LeaseTimings(ttl_ms=60_000, renew_interval_ms=100)
 
-    with Store.open(path, "chat", options=QUICK) as store:
+    with Store.open(place, "chat", options=QUICK) as store:
         with keep_session_lease(
             store, owner("second"), timings=timings, wait_s=20
         ) as keeper:
@@ -149,13 +144,13 @@ def test_host_that_slept_through_its_lease_loses_loudly(path, start, how):
             assert 2 == keeper.lease().fencing_token
 
 
-def test_living_host_is_never_replaced(path, start):
+def test_living_host_is_never_replaced(place, start):
     """
     As long as the first renews, the second waits in vain.
     """
     start("opaque", 600)
 
-    with Store.open(path, "chat", options=QUICK) as store:
+    with Store.open(place, "chat", options=QUICK) as store:
         with pytest.raises(LeaseHeldError):
             with keep_session_lease(store, owner("second"), wait_s=2):
                 pass

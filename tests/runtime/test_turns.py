@@ -80,8 +80,8 @@ def _clock():
 
 
 @pytest.fixture(name="store")
-def _store(tmp_path, clock):
-    with Store.open(tmp_path / "chat.db", "chat", options=QUICK, clock=clock) as store:
+def _store(place, clock):
+    with Store.open(place, "chat", options=QUICK, clock=clock) as store:
         yield store
 
 
@@ -457,17 +457,17 @@ def test_async_worker(tmp_path):
     asyncio.run(main())
 
 
-def test_two_workers_share_one_queue(tmp_path):
+def test_two_workers_share_one_queue(place):
     """
     Workers with handles of their own do every job once between them.
     """
-    path, stop = tmp_path / "chat.db", threading.Event()
-    with Store.open(path, "chat", options=QUICK) as store:
+    stop = threading.Event()
+    with Store.open(place, "chat", options=QUICK) as store:
         for number in range(20):
             store.enqueue_queued_work(job(number, slot_policy=SlotPolicy.EXCLUSIVE))
 
         def work():
-            with Store.open(path, "chat", options=QUICK) as mine:
+            with Store.open(place, "chat", options=QUICK) as mine:
                 Worker(mine, commit_of, timings=SLOW, poll_s=0.01).run(stop)
 
         threads = [threading.Thread(target=work) for _ in range(2)]
