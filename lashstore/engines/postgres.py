@@ -833,7 +833,7 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> ServerDat
         StoreBusyError: The server cannot be reached; retry.
         BackendError: The tables are missing and may not be made.
     """
-    database = ServerDatabase(_acquire(url), options)
+    database = open_any_version(url, options)
     try:
         found, is_made = database.read_through_core(
             lambda c: (find_version(c, component), has_tables(c, component))
@@ -846,6 +846,14 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> ServerDat
         database.close()
         raise
     return database
+
+
+def open_any_version(url: sa.URL, options: StoreOptions) -> ServerDatabase:
+    """
+    Open a PostgreSQL database, whatever is in it; the server is asked for
+    nothing yet.
+    """
+    return ServerDatabase(_acquire(url), options)
 
 
 def _create(connection: sa.Connection, component: str) -> None:

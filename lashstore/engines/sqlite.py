@@ -532,15 +532,21 @@ def open_readonly(path: Path, component: str) -> SqliteDatabase:
         SchemaVersionError: Its tables are of another version, or missing.
         UnsafeFileSystemError: It has a WAL, where none is safe.
     """
-    database = open_unversioned(path)
+    database = open_any_version(path)
     found = database.read(lambda connection: find_version(connection, component))
     require_version(component, found)
     return database
 
 
-def open_unversioned(path: Path) -> SqliteDatabase:
+def open_any_version(path: Path) -> SqliteDatabase:
     """
-    Open the database at *path* as `open_readonly`, whatever is in it.
+    Open the database at *path* as `open_readonly` does, whatever the version
+    of its tables.
+
+    Raises:
+        StoreNotFoundError: There is no such file.
+        NotALashStoreError: It is some other file.
+        UnsafeFileSystemError: It has a WAL, where none is safe.
     """
     options = StoreOptions()
     try:

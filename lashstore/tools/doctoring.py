@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lashstore.clock import Clock, SystemClock
 from lashstore.engines.schema import component_versions
-from lashstore.engines.sqlite import open_unversioned
+from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import LashStoreError, StoreBusyError, StoreNotFoundError
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error
 from lashstore.filesystems import forget_mounts, mount_of, wal_hazard
@@ -203,7 +203,7 @@ def _look_at_file(chart: Chart, file: Path) -> None:
 
 def _look_inside(chart: Chart, file: Path, now_ms: int) -> None:
     try:
-        database = open_unversioned(file)
+        database = open_any_version(file)
         try:
             is_rollback = database.has_rollback_journal
             noted = database.read(

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from lashstore.attachments import AttachmentStore, FileAttachmentStore
-from lashstore.engines.sqlite import open_unversioned
+from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import (
     AttachmentNotFoundError,
     CorruptRecordError,
@@ -109,7 +109,7 @@ def verify_file(
     if lacks_wal_index(path):
         return without_index(findings)
     try:
-        database = open_unversioned(path)
+        database = open_any_version(path)
 
         def check(connection: object) -> None:
             nonlocal findings, committed

@@ -291,3 +291,22 @@ def test_foreign_database_in_a_wal_is_left_untouched(tmp_path):
 
     after = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
     assert before == after
+
+
+def test_wal_of_a_header_alone(tmp_path):
+    """
+    A file whose writer was killed right after it began its WAL is read.
+    """
+    path, copy = tmp_path / "chat.db", tmp_path / "copy.db"
+    with Store.open(path, "chat") as store:
+        store.put_artifact_bytes("a", b"content")
+        raw = sqlite3.connect(path)
+        raw.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+        raw.close()
+    with open(f"{copy}-wal", "r+b") as wal:
+        wal.truncate(32)
+
+    with Store.open_readonly(copy) as store:
+        assert b"content" == store.get_artifact_bytes("a")
