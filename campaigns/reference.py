@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore import StoreOptions
+from lashstore.engines.postgres import ServerDatabase
 from lashstore.engines.sqlite import SqliteDatabase
 
 from . import tokens
@@ -34,9 +35,16 @@ class State:
 @contextmanager
 def watching_commits(look: Callable[[], None]) -> Iterator[None]:
     """
-    Call *look* after each commit of a SQLite file in this process.
+    Call *look* after each commit in this process.
     """
     original: Any = SqliteDatabase.write_transaction
+    on_server: Any = ServerDatabase._retried
+
+    def retried(self: ServerDatabase, *arguments: Any, **options: Any) -> Any:
+        answer = on_server(self, *arguments, **options)
+        if options.get("is_write"):
+            look()
+        return answer
 
     @contextmanager
     def watched(self: SqliteDatabase) -> Iterator[sa.Connection]:
@@ -45,10 +53,12 @@ def watching_commits(look: Callable[[], None]) -> Iterator[None]:
         look()
 
     SqliteDatabase.write_transaction = watched  # type: ignore[method-assign]
+    ServerDatabase._retried = retried  # type: ignore[method-assign]
     try:
         yield
     finally:
         SqliteDatabase.write_transaction = original  # type: ignore[method-assign]
+        ServerDatabase._retried = on_server  # type: ignore[method-assign]
 
 
 class Reference:
