@@ -28,6 +28,7 @@ __all__ = [
     "open_memory",
     "open_readonly",
     "open_server",
+    "open_unversioned_server",
     "parse_target",
     "shown_url",
 ]
@@ -73,6 +74,15 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> "ServerDa
     from . import postgres  # noqa: PLC0415, an optional dependency
 
     return postgres.open_server(url, component, options)
+
+
+def open_unversioned_server(url: sa.URL) -> "ServerDatabase":
+    """
+    Open a PostgreSQL database, whatever is in it; nothing is made.
+    """
+    from . import postgres  # noqa: PLC0415, an optional dependency
+
+    return postgres.open_unversioned(url)
 
 
 def open_database(target: Target, component: str, options: StoreOptions) -> Database:

@@ -843,6 +843,13 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> ServerDat
     return database
 
 
+def open_unversioned(url: sa.URL) -> ServerDatabase:
+    """
+    Open a PostgreSQL database, whatever is in it; nothing is made.
+    """
+    return ServerDatabase(_acquire(url), StoreOptions())
+
+
 def _create(connection: sa.Connection, component: str) -> None:
     connection.execute(
         sa.select(sa.func.pg_advisory_xact_lock(_LOCK_SPACE, _CREATION_LOCK))
