@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint typing bench bench-peers bench-page crash-replay load-postgres scale-postgres campaign clean
+.PHONY: demo test lint typing bench bench-peers bench-page crash-replay campaign clean \
+	crash faults power-cut damage contention mutations load-postgres scale-postgres
 
 demo: $(READY)
 	$(BIN)/lashstore demo
@@ -44,6 +45,18 @@ scale-postgres: $(READY)
 # Every long run there is.
 campaign: $(READY)
 	$(BIN)/python -m pytest -m campaign
+
+# Each campaign prints counts, its seed, its violations and its time;
+# docs/campaigns.md tells what they do, and ARGS what else they take.
+crash faults damage contention: $(READY)
+	$(BIN)/python -m campaigns $@ $(ARGS)
+
+power-cut: $(READY)
+	$(BIN)/python -m campaigns power_cut $(ARGS)
+
+# Builds with one line broken: the campaigns must notice each.
+mutations: $(READY)
+	$(BIN)/python -m campaigns broken $(ARGS)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv

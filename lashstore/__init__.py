@@ -687,6 +687,42 @@ if TYPE_CHECKING:
     from .processes import (
         ProcessRegistry as ProcessRegistry,
     )
+    from .runtime import (
+        LeaseHeldError as LeaseHeldError,
+    )
+    from .runtime import (
+        LeaseKeeper as LeaseKeeper,
+    )
+    from .runtime import (
+        Turn as Turn,
+    )
+    from .runtime import (
+        TurnInterruptedError as TurnInterruptedError,
+    )
+    from .runtime import (
+        TurnOutcome as TurnOutcome,
+    )
+    from .runtime import (
+        TurnRunner as TurnRunner,
+    )
+    from .runtime import (
+        Worker as Worker,
+    )
+    from .runtime import (
+        deliver_wakes as deliver_wakes,
+    )
+    from .runtime import (
+        keep_process_lease as keep_process_lease,
+    )
+    from .runtime import (
+        keep_session_lease as keep_session_lease,
+    )
+    from .runtime import (
+        this_process as this_process,
+    )
+    from .runtime import (
+        wake_source_key as wake_source_key,
+    )
     from .session_copies import (
         CopyOutcome as CopyOutcome,
     )
@@ -1046,6 +1082,20 @@ _HOMES = {
     ),
     "model.wakes": ("ProcessWakeDelivery",),
     "processes": ("ProcessRegistry",),
+    "runtime": (
+        "LeaseHeldError",
+        "LeaseKeeper",
+        "Turn",
+        "TurnInterruptedError",
+        "TurnOutcome",
+        "TurnRunner",
+        "Worker",
+        "deliver_wakes",
+        "keep_process_lease",
+        "keep_session_lease",
+        "this_process",
+        "wake_source_key",
+    ),
     "session_copies": (
         "CopyOutcome",
         "CopyReport",

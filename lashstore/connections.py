@@ -18,6 +18,8 @@ from .filesystems import may_use_wal
 from .model.options import StoreOptions
 from .openfiles import LockingConnection, connect_locking
 
+_WAL_HEADER_BYTES = 32
+
 
 def is_absent(path: Path) -> bool:
     """
@@ -34,7 +36,10 @@ def has_wal(path: Path) -> bool:
     Tell whether the database at *path* has a WAL with something in it.
     """
     try:
-        return Path(f"{path}-wal").stat().st_size > 0
+        # A header alone holds nothing. Left by a writer that was killed, it
+        # makes SQLite's readers without a writable index give up with
+        # "locking protocol".
+        return Path(f"{path}-wal").stat().st_size > _WAL_HEADER_BYTES
     except FileNotFoundError:
         return False
 

@@ -368,8 +368,9 @@ class SchemaVersionError(LashStoreError):
     def __init__(self, *, component: str, expected: str, found: str | None) -> None:
         super().__init__(
             f"the {component} schema is version {found or 'unknown'}, this "
-            f"lashstore needs version {expected}: run `lashstore db upgrade`, "
-            "or use the lashstore that wrote it",
+            f"lashstore needs version {expected}: if it is older, stop its hosts "
+            "and run `lashstore db upgrade PATH`; if not, use the lashstore that "
+            "wrote it, or a later one",
             component=component,
             expected=expected,
             found=found,

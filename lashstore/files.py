@@ -7,8 +7,10 @@ the WAL of a database that is being replaced.
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import struct
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -177,19 +179,44 @@ def _is_header_acceptable(path: Path) -> bool:
 
 
 def _is_ours_or_empty(path: Path) -> bool:
+    if has_wal(path) and not Path(f"{path}-shm").exists():
+        return _is_copy_ours_or_empty(path)
+    return _is_described_as_ours(path)
+
+
+def _is_copy_ours_or_empty(path: Path) -> bool:
+    # A power cut may leave a WAL without its index, which SQLite would have
+    # to write beside a file that may not be ours; so a copy is asked.
+    with tempfile.TemporaryDirectory(prefix="lashstore-") as folder:
+        copy = Path(folder) / "copy.db"
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+        try:
+            connection = sqlite3.connect(copy)
+            try:
+                return _is_described(connection)
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            return False
+
+
+def _is_described_as_ours(path: Path) -> bool:
     try:
         name = read_name(path)
         name += "&readonly_shm=1" if has_wal(path) else "&immutable=1"
         connection = sqlite3.connect(name, factory=LockingConnection, **READING)
         try:
-            (found,) = connection.execute("PRAGMA application_id").fetchone()
-            (objects,) = connection.execute(
-                "SELECT count(*) FROM sqlite_master"
-            ).fetchone()
+            return _is_described(connection)
         finally:
             connection.close()
     except sqlite3.Error:
         return False
+
+
+def _is_described(connection: sqlite3.Connection) -> bool:
+    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return bool(found == APPLICATION_ID or (found == 0 and objects == 0))
 
 

@@ -58,8 +58,12 @@ metadata = sa.MetaData(
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _table(name: str, *parts: Any) -> sa.Table:
-    return sa.Table(name, metadata, *parts, sqlite_strict=True)
+def _table(name: str, *parts: Any, with_rowid: bool = True) -> sa.Table:
+    # Without a rowid a table is its primary key's index: for rows without
+    # content, which then take one page less at each write.
+    return sa.Table(
+        name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=with_rowid
+    )
 
 
 # By code point on both engines; and an operating system's new collation rules
@@ -269,6 +273,7 @@ session_checkpoint_blobs = _table(
     _counters("last_revision", "named_at_ms"),
     # list_oldest, remove_until: what a commit lets go of.
     sa.Index("ix_session_checkpoint_blobs_revision", "session_id", "last_revision"),
+    with_rowid=False,
 )
 
 # Names given to blobs; each is a root of garbage collection.

@@ -452,6 +452,13 @@ def _reservations(
     occurrences = repository.list_occurrences(
         sorted({delivery.occurrence_id for delivery in deliveries})
     )
+    for delivery in deliveries:
+        if delivery.occurrence_id not in occurrences:
+            raise CorruptRecordError(
+                record_kind="trigger occurrence",
+                key=delivery.occurrence_id,
+                reason="a delivery of it is reserved, and it is missing",
+            )
     read = repository.list_subscriptions(
         sorted({delivery.subscription_id for delivery in deliveries})
     )

@@ -1,11 +1,45 @@
 """
-What every test may use.
+What every test may use, and how many ran on which engine.
 """
 
 import pytest
 from postgres_server import PostgresServer, server
 
+_ON_POSTGRES = "on_postgres"
+
 
 @pytest.fixture(name="postgres", scope="session")
 def _postgres() -> PostgresServer:
     return server()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """
+    Note which tests were on the server.
+    """
+    outcome = yield
+    if call.when == "call" and PostgresServer.was_used:
+        outcome.get_result().user_properties.append((_ON_POSTGRES, True))
+    if call.when == "teardown":
+        PostgresServer.was_used = False
+
+
+def pytest_terminal_summary(terminalreporter):
+    """
+    Say how many tests ran on each engine.
+    """
+    reports = [
+        report
+        for kind in ("passed", "failed")
+        for report in terminalreporter.stats.get(kind, [])
+        if report.when == "call"
+    ]
+    server_count = sum(
+        any(name == _ON_POSTGRES for name, _ in report.user_properties)
+        for report in reports
+    )
+    terminalreporter.write_line(
+        f"{len(reports) - server_count} tests on SQLite or on no database, "
+        f"{server_count} on PostgreSQL"
+    )

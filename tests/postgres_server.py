@@ -23,6 +23,9 @@ class PostgresServer:
     One server, and a schema of it for this process's tests.
     """
 
+    # Set whenever a test asks for an address; `conftest` counts such tests.
+    was_used = False
+
     def __init__(self) -> None:
         self._own = None
         uri = os.environ.get("LASHSTORE_TEST_POSTGRES")
@@ -78,6 +81,7 @@ class PostgresServer:
         """
         Return the address of a schema, by default the one tests share.
         """
+        PostgresServer.was_used = True
         query = "&".join(
             f"{name}={value}"
             for name, value in {"schema": schema or self.schema, **options}.items()

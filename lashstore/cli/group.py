@@ -19,6 +19,7 @@ _COMMANDS = {
     "backup": "Add a snapshot of a file or folder to a backup.",
     "compact": "Give free pages and the WAL back to the disk.",
     "copy": "Copy sessions between folders of files and PostgreSQL databases.",
+    "db": "Upgrade databases, and tell which need it.",
     "demo": "Kill a session five times and show that nothing is lost.",
     "doctor": "Say what about a host, disk or file is going to hurt.",
     "export": "Write a session as one portable archive.",

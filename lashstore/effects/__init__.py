@@ -38,7 +38,7 @@ class EffectHost(DeploymentStore):
         clock: Clock | None,
     ) -> None:
         super().__init__(database, clock)
-        timings = options.lease_timings
+        self._timings = timings = options.lease_timings
         self._journal = EffectJournal(
             database, self._clock, lease_ttl_ms=timings.ttl_ms
         )

@@ -91,7 +91,7 @@ class EffectController:
         effect = prepare_effect(self.scope_id, self._session_id, envelope)
         patience = Patience(timeout_s, cancel)
         if effect.duration_ms is None:
-            _require_callable("the executor", executor)
+            require_callable("the executor", executor)
         return self._runner.execute(effect, executor, patience)
 
     def step(
@@ -116,14 +116,8 @@ class EffectController:
         Raises:
             As `execute_effect`.
         """
-        require_name("step_id", step_id)
-        _require_callable("the step's function", function)
-        envelope = EffectEnvelope(
-            kind=DURABLE_STEP,
-            effect_id=step_id,
-            replay_key=f"step:{step_id}",
-            command={"step_id": step_id, "input": input},
-        )
+        envelope = step_envelope(step_id, input)
+        require_callable("the step's function", function)
         return self.execute_effect(envelope, lambda _: function())
 
     def sleep(
@@ -148,22 +142,53 @@ class EffectController:
         Raises:
             As `execute_effect`.
         """
-        require_name("effect_id", effect_id)
-        require_counter("duration_ms", duration_ms)
-        envelope = EffectEnvelope(
-            kind=SLEEP,
-            effect_id=effect_id,
-            replay_key=f"sleep:{effect_id}",
-            command={"duration_ms": duration_ms},
-        )
+        envelope = timer_envelope(effect_id, duration_ms)
         self.execute_effect(envelope, _run_nothing, cancel=cancel)
+
+
+def step_envelope(step_id: str, step_input: Json) -> EffectEnvelope:
+    """
+    Return the envelope of a step.
+
+    Raises:
+        InvalidArgumentError: The id is no storable name.
+    """
+    require_name("step_id", step_id)
+    return EffectEnvelope(
+        kind=DURABLE_STEP,
+        effect_id=step_id,
+        replay_key=f"step:{step_id}",
+        command={"step_id": step_id, "input": step_input},
+    )
+
+
+def timer_envelope(effect_id: str, duration_ms: int) -> EffectEnvelope:
+    """
+    Return the envelope of a timer.
+
+    Raises:
+        InvalidArgumentError: The id is no storable name, or the duration is
+            out of range.
+    """
+    require_name("effect_id", effect_id)
+    require_counter("duration_ms", duration_ms)
+    return EffectEnvelope(
+        kind=SLEEP,
+        effect_id=effect_id,
+        replay_key=f"sleep:{effect_id}",
+        command={"duration_ms": duration_ms},
+    )
 
 
 def _run_nothing(_envelope: EffectEnvelope) -> Json:
     return None
 
 
-def _require_callable(what: str, value: object) -> None:
+def require_callable(what: str, value: object) -> None:
+    """
+    Raises:
+        InvalidArgumentError: It cannot be called.
+    """
     if not callable(value):
         msg = f"{what} must be callable, not {value!r}"
         raise InvalidArgumentError(msg)

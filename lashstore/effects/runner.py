@@ -4,7 +4,7 @@ One effect from look-up to outcome.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,23 +80,12 @@ class EffectRunner:
     def _replay(self, effect: Effect, row: EffectRow, patience: Patience) -> Json:
         # A timer's outcome may be recorded by a host whose clock is ahead.
         self._await_due(effect, row, patience)
-        key = f"{row.scope_id} {row.replay_key}"
-        if row.status is EffectStatus.FAILED:
-            failure: EffectFailureRecord = decode_stored(
-                EffectFailureRecord, row.error_json, "effect", key
-            )
-            raise EffectFailure(failure.code, failure.message)
-        return decode_stored(Any, row.outcome_json, "effect", key)
+        return recorded_outcome(row)
 
     def _await_claim(
         self, effect: Effect, busy: EffectBusy, patience: Patience, seen: int
     ) -> None:
-        if busy.token in self._tokens():
-            msg = (
-                f"effect {effect.replay_key!r} of {effect.scope_id!r} is asked "
-                "for by its own executor, and would wait for itself"
-            )
-            raise InvalidArgumentError(msg)
+        refuse_own(effect, busy, self._tokens())
         while True:
             patience.require(effect)
             self._claim_ended.wait(seen, patience.pause_s())
@@ -166,10 +155,7 @@ class EffectRunner:
         try:
             self._journal.free(claim)
         except LashStoreError as trouble:
-            error.add_note(
-                f"effect {claim.row.replay_key!r} stays claimed until its lease "
-                f"expires, since it could not be freed: {trouble}"
-            )
+            error.add_note(stays_claimed(claim, trouble))
 
     @contextmanager
     def _holding(self, claim: EffectClaim) -> Iterator[None]:
@@ -186,3 +172,45 @@ class EffectRunner:
             self._thread.tokens = set()
         tokens: set[str] = self._thread.tokens
         return tokens
+
+
+def recorded_outcome(row: EffectRow) -> Json:
+    """
+    Return the outcome of a finished effect.
+
+    Raises:
+        EffectFailure: It failed.
+        CorruptRecordError: The record is damaged.
+    """
+    key = f"{row.scope_id} {row.replay_key}"
+    if row.status is EffectStatus.FAILED:
+        failure: EffectFailureRecord = decode_stored(
+            EffectFailureRecord, row.error_json, "effect", key
+        )
+        raise EffectFailure(failure.code, failure.message)
+    return decode_stored(Any, row.outcome_json, "effect", key)
+
+
+def refuse_own(effect: Effect, busy: EffectBusy, own_tokens: Collection[str]) -> None:
+    """
+    Refuse to wait for a claim that is held by whoever would wait.
+
+    Raises:
+        InvalidArgumentError: It is one of *own_tokens*.
+    """
+    if busy.token in own_tokens:
+        msg = (
+            f"effect {effect.replay_key!r} of {effect.scope_id!r} is asked "
+            "for by its own executor, and would wait for itself"
+        )
+        raise InvalidArgumentError(msg)
+
+
+def stays_claimed(claim: EffectClaim, trouble: LashStoreError) -> str:
+    """
+    Say what it means that a claim could not be freed.
+    """
+    return (
+        f"effect {claim.row.replay_key!r} stays claimed until its lease "
+        f"expires, since it could not be freed: {trouble}"
+    )

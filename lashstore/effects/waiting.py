@@ -5,6 +5,7 @@ Waiting in real time: for somebody else's claim, and for a timer.
 import math
 import threading
 import time
+from typing import Protocol
 
 from lashstore.errors import EffectCancelledError, InvalidArgumentError
 from lashstore.model.effects import Effect
@@ -15,13 +16,27 @@ from lashstore.model.record import require_record
 POLL_S = 0.025
 
 
+class Cancel(Protocol):
+    """
+    What ends a wait when it is set.
+    """
+
+    def is_set(self) -> bool:
+        """
+        Tell whether it is set.
+        """
+        ...
+
+
 class Patience:
     """
     How long a caller is willing to wait.
     """
 
+    cancel_kinds: tuple[type, ...] = (threading.Event,)
+
     def __init__(
-        self, timeout_s: float | None = None, cancel: threading.Event | None = None
+        self, timeout_s: float | None = None, cancel: Cancel | None = None
     ) -> None:
         """
         Raises:
@@ -38,7 +53,7 @@ class Patience:
                 raise InvalidArgumentError(msg)
             self._deadline = time.monotonic() + timeout_s
         if cancel is not None:
-            require_record("cancel", cancel, threading.Event)
+            require_record("cancel", cancel, self.cancel_kinds)
         self._cancel = cancel
 
     def require(self, effect: Effect) -> None:
@@ -71,10 +86,10 @@ class Patience:
         Sleep until it is time to look again, or the caller cancels.
         """
         pause_s = self.pause_s(longest_s)
-        if self._cancel is None:
-            time.sleep(pause_s)
-        else:
+        if isinstance(self._cancel, threading.Event):
             self._cancel.wait(pause_s)
+        else:
+            time.sleep(pause_s)
 
 
 class FinishSignal:

@@ -13,22 +13,23 @@ from lashstore.model.record import require_text
 
 from . import sqlite
 from .base import Database, Notifications, Source, shown_url
-from .sqlite import open_memory, open_readonly
+from .sqlite import STEPS_PER_CHECKPOINT, open_memory, open_readonly
 
 if TYPE_CHECKING:
     from .postgres import ServerDatabase
 
 __all__ = [
+    "STEPS_PER_CHECKPOINT",
     "Database",
     "Notifications",
     "Source",
     "Target",
     "file_target",
+    "open_any_server",
     "open_database",
     "open_memory",
     "open_readonly",
     "open_server",
-    "open_unversioned_server",
     "parse_target",
     "shown_url",
 ]
@@ -76,13 +77,13 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> "ServerDa
     return postgres.open_server(url, component, options)
 
 
-def open_unversioned_server(url: sa.URL) -> "ServerDatabase":
+def open_any_server(url: sa.URL) -> "ServerDatabase":
     """
     Open a PostgreSQL database, whatever is in it; nothing is made.
     """
     from . import postgres  # noqa: PLC0415, an optional dependency
 
-    return postgres.open_unversioned(url)
+    return postgres.open_any_version(url, StoreOptions())
 
 
 def open_database(target: Target, component: str, options: StoreOptions) -> Database:

@@ -126,6 +126,13 @@ class Database(Protocol):
         """
         ...
 
+    def checkpoint(self) -> None:
+        """
+        Bring what was written to where it stays, where the database does not
+        do it by itself.
+        """
+        ...
+
     def shrink(self) -> None:
         """
         Give space that nothing needs any more back to the file system, where

@@ -499,6 +499,11 @@ class ServerDatabase:
             self._server, self._options, parent=self, identity=identity
         )
 
+    def checkpoint(self) -> None:
+        """
+        Do nothing: the server has checkpoints of its own.
+        """
+
     def shrink(self) -> None:
         """
         Do nothing: the server's autovacuum gives space back.
@@ -828,7 +833,7 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> ServerDat
         StoreBusyError: The server cannot be reached; retry.
         BackendError: The tables are missing and may not be made.
     """
-    database = ServerDatabase(_acquire(url), options)
+    database = open_any_version(url, options)
     try:
         found, is_made = database.read_through_core(
             lambda c: (find_version(c, component), has_tables(c, component))
@@ -843,11 +848,12 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> ServerDat
     return database
 
 
-def open_unversioned(url: sa.URL) -> ServerDatabase:
+def open_any_version(url: sa.URL, options: StoreOptions) -> ServerDatabase:
     """
-    Open a PostgreSQL database, whatever is in it; nothing is made.
+    Open a PostgreSQL database, whatever is in it; the server is asked for
+    nothing yet.
     """
-    return ServerDatabase(_acquire(url), StoreOptions())
+    return ServerDatabase(_acquire(url), options)
 
 
 def _create(connection: sa.Connection, component: str) -> None:

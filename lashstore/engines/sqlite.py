@@ -52,6 +52,7 @@ from lashstore.failures import (
 from lashstore.files import has_rollback_journal, make_file, refuse_foreign
 from lashstore.filesystems import may_use_wal
 from lashstore.model.options import StoreOptions
+from lashstore.model.pacing import Pace
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
 
@@ -65,8 +66,13 @@ _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
 _HELD = 2
 
-# What one step of giving space back moves at most: 2 MiB, some milliseconds.
+# What one step of giving space back moves at first and at most.
+_FIRST_SHRINK_PAGES = 32
 _SHRINK_PAGES = 512
+
+# Steps of maintenance write much in little time, and others wait for a
+# checkpoint as for a step: after so many the WAL is checkpointed.
+STEPS_PER_CHECKPOINT = 8
 _INCREMENTAL = 2
 
 # One dialect and one statement cache for all engines: a statement is compiled
@@ -111,10 +117,10 @@ def _is_mostly_free(driver: Any) -> bool:
     return _free_pages(driver) > max(_SHRINK_PAGES, int(pages) // 2)
 
 
-def _free_some(driver: Any) -> None:
+def _free_some(driver: Any, pages: int) -> None:
     # One by one: sqlite3 of Python takes the first step of this pragma only,
     # which frees a page, however many are asked for.
-    for _ in range(min(_SHRINK_PAGES, _free_pages(driver))):
+    for _ in range(min(pages, _free_pages(driver))):
         driver.execute("PRAGMA incremental_vacuum(1)")
 
 
@@ -417,6 +423,8 @@ class SqliteDatabase:
         next one. A failure is logged and not raised: the transaction before
         it is committed, and the caller must not take it for lost.
         """
+        if self.path is None:
+            return
         try:
             self._checkpoint_locked()
         except DRIVER_ERRORS as error:
@@ -431,13 +439,17 @@ class SqliteDatabase:
         if self.path is None:
             return
         with self.write_transaction() as connection:
-            driver = _driver(connection)
             # A free page that comes in meanwhile waits for the next call.
-            steps = -(-_free_pages(driver) // _SHRINK_PAGES)
-        for _ in range(steps):
-            with self.write_transaction() as connection:
-                _free_some(_driver(connection))
-        if steps:
+            free = _free_pages(_driver(connection))
+        pace = Pace(first=_FIRST_SHRINK_PAGES, most=_SHRINK_PAGES)
+        given_back = 0
+        while given_back < free:
+            given_back += pace.size
+            with pace.step(), self.write_transaction() as connection:
+                _free_some(_driver(connection), pace.size)
+            if not pace.step_count % STEPS_PER_CHECKPOINT:
+                self.checkpoint()
+        if free:
             self.checkpoint()
 
     def _checkpoint_locked(self) -> None:
@@ -448,7 +460,7 @@ class SqliteDatabase:
             lock.execute("PRAGMA busy_timeout = 0")
             lock.execute("BEGIN IMMEDIATE")
             if _is_mostly_free(lock):
-                _free_some(lock)
+                _free_some(lock, _FIRST_SHRINK_PAGES)
                 lock.execute("COMMIT")
                 lock.execute("BEGIN IMMEDIATE")
             work.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -520,15 +532,21 @@ def open_readonly(path: Path, component: str) -> SqliteDatabase:
         SchemaVersionError: Its tables are of another version, or missing.
         UnsafeFileSystemError: It has a WAL, where none is safe.
     """
-    database = open_unversioned(path)
+    database = open_any_version(path)
     found = database.read(lambda connection: find_version(connection, component))
     require_version(component, found)
     return database
 
 
-def open_unversioned(path: Path) -> SqliteDatabase:
+def open_any_version(path: Path) -> SqliteDatabase:
     """
-    Open the database at *path* as `open_readonly`, whatever is in it.
+    Open the database at *path* as `open_readonly` does, whatever the version
+    of its tables.
+
+    Raises:
+        StoreNotFoundError: There is no such file.
+        NotALashStoreError: It is some other file.
+        UnsafeFileSystemError: It has a WAL, where none is safe.
     """
     options = StoreOptions()
     try:

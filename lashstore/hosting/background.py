@@ -8,14 +8,12 @@ from collections.abc import Callable
 from lashstore import (
     ProcessEventAppendRequest,
     ProcessRegistry,
-    ProcessWakeDelivery,
-    ProcessWakePayload,
-    QueuedWorkBatchDraft,
     QueuedWorkBoundary,
     QueuedWorkClaim,
     Store,
     SuccessOutput,
 )
+from lashstore.runtime.wakes import deliver_wake, wake_source_key
 
 from .errors import ForeignSessionError, SessionBusyError
 from .lane import Lane
@@ -85,7 +83,9 @@ class BackgroundProcess:
         # A repeated append returns the delivery until it is acknowledged; by
         # then its batch is in the queue, where it stays until this commit.
         if appended.wake_delivery is not None:
-            self._deliver(appended.wake_delivery)
+            deliver_wake(
+                self._registry, self._store, appended.wake_delivery, pace=self._pace
+            )
         self._pace()
         return self._claim(
             wake_source_key(self._process_id, appended.event.sequence), ttl_ms, wait_s
@@ -100,16 +100,6 @@ class BackgroundProcess:
         self._registry.complete_process(
             self._process_id, SuccessOutput(value={"turns_done": len(plan.turns)})
         )
-
-    def _deliver(self, wake: ProcessWakeDelivery) -> None:
-        self._store.enqueue_queued_work(
-            QueuedWorkBatchDraft(
-                payloads=(ProcessWakePayload(wake=wake),),
-                source_key=wake_source_key(wake.process_id, wake.sequence),
-            )
-        )
-        self._pace()
-        self._registry.ack_wake(wake.process_id, wake.sequence)
 
     def _claim(self, source_key: str, ttl_ms: int, wait_s: float) -> QueuedWorkClaim:
         deadline = time.monotonic() + wait_s
@@ -140,10 +130,3 @@ class BackgroundProcess:
             )
             raise ForeignSessionError(msg)
         return claim
-
-
-def wake_source_key(process_id: str, sequence: int) -> str:
-    """
-    Return what names an event's wake in a session's queue.
-    """
-    return f"process:{process_id}:event:{sequence}:wake"

@@ -7,15 +7,15 @@ see it by looking again, ever less often.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from lashstore.errors import InvalidArgumentError, UnknownProcessError
 from lashstore.model.process_events import ProcessEvent
 from lashstore.model.process_outputs import AwaitOutput, RunningStatus
 from lashstore.model.process_registration import require_process_id
-from lashstore.model.process_states import ProcessState
 from lashstore.model.record import require_counter, require_text
 
 from .handle import RegistryHandle, RegistryTransaction
@@ -26,6 +26,104 @@ _FIRST_PAUSE_S = 0.025
 _LONGEST_PAUSE_S = 0.25
 # A message can be lost, with its connection for one.
 _LONGEST_PAUSE_HEARING_S = 2.0
+
+
+class Question(Generic[T]):
+    """
+    What somebody waits for, and how long until the next look.
+    """
+
+    def __init__(
+        self,
+        process_id: str,
+        look: Callable[[RegistryTransaction], T | None],
+        otherwise: str,
+        timeout_s: float | None,
+    ) -> None:
+        """
+        Args:
+            look: Returns the answer, or None while there is none.
+
+            otherwise: What to say when the time is over.
+
+        Raises:
+            InvalidArgumentError: The time is no number from 0 up.
+        """
+        self.process_id = process_id
+        self.look = look
+        self._otherwise = otherwise
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + _require_timeout(timeout_s)
+        self._pause_s = _FIRST_PAUSE_S
+
+    def pause_s(self) -> float:
+        """
+        Return how long to wait for a change before looking again.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            msg = (
+                f"process {self.process_id!r}: {self._otherwise} within "
+                f"{self._timeout_s} s"
+            )
+            raise TimeoutError(msg)
+        return min(self._pause_s, remaining)
+
+    def was_told(self, has_changed: bool, *, hears_others: bool) -> None:  # noqa: FBT001, its main matter
+        """
+        Look more often after a change, and ever less often without one.
+
+        Args:
+            hears_others: Whether what others write ends the pause as well.
+        """
+        longest = _LONGEST_PAUSE_HEARING_S if hears_others else _LONGEST_PAUSE_S
+        longer = min(2 * self._pause_s, longest)
+        self._pause_s = _FIRST_PAUSE_S if has_changed else longer
+
+
+def ask_for_end(process_id: str, timeout_s: float | None) -> Question[AwaitOutput]:
+    """
+    Ask for the outcome of a process.
+
+    Raises:
+        InvalidArgumentError: An argument is out of range.
+    """
+    require_process_id(process_id)
+
+    def look(tx: RegistryTransaction) -> AwaitOutput | None:
+        state = tx.processes.find_state(process_id)
+        if state is None:
+            raise UnknownProcessError(process_id=process_id)
+        if isinstance(state.status, RunningStatus):
+            return None
+        return state.status.await_output
+
+    return Question(process_id, look, "the process still runs", timeout_s)
+
+
+def ask_for_event(
+    process_id: str, event_type: str, after_sequence: int, timeout_s: float | None
+) -> Question[ProcessEvent]:
+    """
+    Ask for the first event of a type behind a sequence number.
+
+    Raises:
+        InvalidArgumentError: An argument is out of range.
+    """
+    require_process_id(process_id)
+    require_text("event_type", event_type)
+    require_counter("after_sequence", after_sequence)
+
+    def look(tx: RegistryTransaction) -> ProcessEvent | None:
+        event = tx.events.find_after(process_id, event_type, after_sequence)
+        if event is None:
+            tx.require_known(process_id)
+        return event
+
+    return Question(process_id, look, f"no {event_type!r} came", timeout_s)
 
 
 class AwaitingStore(RegistryHandle):
@@ -50,17 +148,7 @@ class AwaitingStore(RegistryHandle):
             UnknownProcessError: There is no such process, or not any more.
             TimeoutError: It still runs.
         """
-        require_process_id(process_id)
-
-        def look(tx: RegistryTransaction) -> ProcessState | None:
-            state = tx.processes.find_state(process_id)
-            if state is None:
-                raise UnknownProcessError(process_id=process_id)
-            return state if state.is_terminal else None
-
-        state = self._await(process_id, look, "the process still runs", timeout_s)
-        assert not isinstance(state.status, RunningStatus)  # noqa: S101, see look
-        return state.status.await_output
+        return self._await(ask_for_end(process_id, timeout_s))
 
     def await_event(
         self,
@@ -84,47 +172,24 @@ class AwaitingStore(RegistryHandle):
             UnknownProcessError: There is no such process, or not any more.
             TimeoutError: No such event came.
         """
-        require_process_id(process_id)
-        require_text("event_type", event_type)
-        require_counter("after_sequence", after_sequence)
+        return self._await(
+            ask_for_event(process_id, event_type, after_sequence, timeout_s)
+        )
 
-        def look(tx: RegistryTransaction) -> ProcessEvent | None:
-            event = tx.events.find_after(process_id, event_type, after_sequence)
-            if event is None:
-                tx.require_known(process_id)
-            return event
-
-        return self._await(process_id, look, f"no {event_type!r} came", timeout_s)
-
-    def _await(
-        self,
-        process_id: str,
-        look: Callable[[RegistryTransaction], T | None],
-        otherwise: str,
-        timeout_s: float | None,
-    ) -> T:
-        deadline = time.monotonic() + _require_timeout(timeout_s)
-        pause = _FIRST_PAUSE_S
-        with self._changes.subscribed(process_id) as changed:
+    def _await(self, question: Question[T]) -> T:
+        with self._changes.subscribed(
+            question.process_id, threading.Event()
+        ) as changed:
             while True:
                 # Cleared before looking: a change meanwhile ends the pause.
                 changed.clear()
-                found = self._read(look)
+                found = self._read(question.look)
                 if found is not None:
                     return found
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    msg = f"process {process_id!r}: {otherwise} within {timeout_s} s"
-                    raise TimeoutError(msg)
-                if changed.wait(min(pause, remaining)):
-                    pause = _FIRST_PAUSE_S
-                else:
-                    pause = min(2 * pause, self._longest_pause_s())
-
-    def _longest_pause_s(self) -> float:
-        if self._changes.hears_others:
-            return _LONGEST_PAUSE_HEARING_S
-        return _LONGEST_PAUSE_S
+                question.was_told(
+                    changed.wait(question.pause_s()),
+                    hears_others=self._changes.hears_others,
+                )
 
 
 def _require_timeout(timeout_s: object) -> float:

@@ -5,9 +5,25 @@ Who waits for which process, inside this registry object.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Protocol, TypeVar
 
 from lashstore.engines import Notifications
 from lashstore.repos.notifications import topic_of
+
+
+class Signal(Protocol):
+    """
+    What a waiter is woken by, from any thread.
+    """
+
+    def set(self) -> None:
+        """
+        Wake the waiter.
+        """
+        ...
+
+
+S = TypeVar("S", bound=Signal)
 
 
 def topic_of_process(process_id: str) -> str:
@@ -19,7 +35,7 @@ def topic_of_process(process_id: str) -> str:
 
 class ChangeHub:
     """
-    Wakes the threads that wait for a process to change.
+    Wakes the threads and tasks that wait for a process to change.
 
     It says only that something may have changed: a waiter looks again. What
     other registry objects and other OS processes write it hears of where the
@@ -29,7 +45,7 @@ class ChangeHub:
     def __init__(self, notifications: Notifications | None = None) -> None:
         self._notifications = notifications
         self._lock = threading.Lock()
-        self._waiters: dict[str, set[threading.Event]] = {}
+        self._waiters: dict[str, set[Signal]] = {}
 
     @property
     def hears_others(self) -> bool:
@@ -39,11 +55,10 @@ class ChangeHub:
         return self._notifications is not None and self._notifications.is_heard
 
     @contextmanager
-    def subscribed(self, process_id: str) -> Iterator[threading.Event]:
+    def subscribed(self, process_id: str, changed: S) -> Iterator[S]:
         """
-        Give an event that every change of a process sets, from now on.
+        Let every change of a process set *changed*, until the context ends.
         """
-        changed = threading.Event()
         with self._lock:
             self._waiters.setdefault(process_id, set()).add(changed)
         heard = (

@@ -208,6 +208,9 @@ def _content_of(chain: Sequence[Any]) -> bytes:
 
 
 def _unpacked(row: Any, base: bytes | None) -> bytes:
+    # A damaged page may hold any type, in strict tables too.
+    if not isinstance(row.content, bytes | memoryview):
+        raise _damaged(row.blob_ref, "its content is no bytes")
     if row.compression == "zstd":
         return _zstd.decompress(bytes(row.content), row.raw_bytes, base)
     if row.compression != "none" or base is not None:
@@ -262,6 +265,9 @@ class BlobRepository:
             _list, {"session_id": session_id, "refs": refs}
         ).all()
         rows = {row.blob_ref: row for row in found}
+        for ref in rows.keys() - set(refs):
+            # A damaged index leads to another row.
+            raise _damaged(ref, "it stands where another blob should")
         # Most have none, and asking for them costs as much as the rest.
         bases = [row.base_ref for row in found if row.base_ref is not None]
         if bases:

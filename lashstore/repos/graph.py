@@ -164,7 +164,10 @@ def _checksum(session_id: str, new: EncodedNode, seq: int) -> int:
 
 
 def _verify(session_id: str, row: Any) -> None:
-    stored = -1 - row.checksum if row.is_tombstoned else row.checksum
+    stored = row.checksum
+    # Damage may have put anything there; then it equals no checksum.
+    if row.is_tombstoned and isinstance(stored, int):
+        stored = -1 - stored
     verify_row(
         "graph node",
         str(row.node_id),
@@ -223,6 +226,13 @@ class SessionGraphRepository:
         if row is None:
             return None
         node = _node_from_row(session_id, row)
+        if node.node_id != node_id:
+            # A damaged index leads to another row, which is sound by itself.
+            raise CorruptRecordError(
+                record_kind="graph node",
+                key=node_id,
+                reason=f"it leads to {node.node_id!r}",
+            )
         return None if row.is_tombstoned else node
 
     def list_live(self, session_id: str) -> tuple[SessionNode, ...]:

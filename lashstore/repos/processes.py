@@ -255,7 +255,10 @@ def _state_values(state: ProcessState) -> dict[str, Any]:
 def _state_from_row(row: Any) -> ProcessState:
     key = str(row.process_id)
     values = [getattr(row, name) for name in _STATE]
-    verify_row(_KIND, key, row.checksum + row.updated_at_ms, "processes", key, *values)
+    # What is no number, in a damaged page, is no checksum either.
+    parts = (row.checksum, row.updated_at_ms)
+    stored = sum(parts) if all(isinstance(part, int) for part in parts) else None
+    verify_row(_KIND, key, stored, "processes", key, *values)
     facts: ProcessFacts = decode_stored(ProcessFacts, row.facts_json, _KIND, key)
     return ProcessState(
         process_id=row.process_id,

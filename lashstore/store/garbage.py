@@ -5,8 +5,10 @@ Which blobs a session still needs, and the removal of the others.
 import functools
 from collections.abc import Iterable, Iterator
 
+from lashstore.engines import STEPS_PER_CHECKPOINT
 from lashstore.errors import CorruptRecordError
 from lashstore.model.blobs import BlobRef, GcReport
+from lashstore.model.pacing import Pace
 from lashstore.model.record import Record
 from lashstore.repos.blobs import BlobEntry
 
@@ -15,8 +17,9 @@ from .transaction import SessionTransaction
 
 # What one step removes at most, so that it does not hold the write lock for
 # long: freeing a page takes about as long as freeing a small row.
+_FIRST_STEP_BLOBS = 25
 _STEP_BLOBS = 200
-_STEP_BYTES = 4 * 2**20
+_STEP_BYTES = 2**20
 
 
 class Roots(Record, frozen=True, kw_only=True):
@@ -80,6 +83,7 @@ class GarbageCollection(StoreHandle):
         self._refuse_nested()
         root_count = self._read(self._count_roots)
         deleted = 0
+        pace = Pace(first=min(_FIRST_STEP_BLOBS, _STEP_BLOBS), most=_STEP_BLOBS)
         # Garbage that other garbage is a difference to, with its size.
         waiting: dict[BlobRef, int] = {}
         for page in self._pages():
@@ -87,7 +91,7 @@ class GarbageCollection(StoreHandle):
             for entry in page:
                 kind = waiting if entry.is_base else free
                 kind[entry.blob_ref] = entry.stored_bytes
-            deleted += self._remove_garbage(free, waiting)
+            deleted += self._remove_garbage(free, waiting, pace)
         return GcReport(
             root_count=root_count,
             retained_blob_count=self._read(lambda tx: tx.blobs.count(self.session_id)),
@@ -116,12 +120,16 @@ class GarbageCollection(StoreHandle):
         return tx.blobs.list_page(self.session_id, after), find_roots(tx)
 
     def _remove_garbage(
-        self, free: dict[BlobRef, int], waiting: dict[BlobRef, int]
+        self, free: dict[BlobRef, int], waiting: dict[BlobRef, int], pace: Pace
     ) -> int:
         removed_count = 0
         while free:
-            step = list(_take_step(free))
-            removed = self._write(functools.partial(self._remove_step, step))
+            step = list(_take_step(free, pace.size))
+            with pace.step():
+                removed = self._write(functools.partial(self._remove_step, step))
+            if not pace.step_count % STEPS_PER_CHECKPOINT:
+                with self._database() as database:
+                    database.checkpoint()
             removed_count += len(removed)
             for base in removed.values():
                 if base in waiting:
@@ -140,12 +148,12 @@ class GarbageCollection(StoreHandle):
         return removed
 
 
-def _take_step(free: dict[BlobRef, int]) -> Iterator[BlobRef]:
+def _take_step(free: dict[BlobRef, int], count: int) -> Iterator[BlobRef]:
     """
-    Take the blobs of one step out of *free*: one at least.
+    Take the blobs of one step out of *free*: *count* at most, one at least.
     """
     step_bytes = 0
-    for _ in range(min(_STEP_BLOBS, len(free))):
+    for _ in range(min(count, len(free))):
         ref, stored_bytes = free.popitem()
         step_bytes += stored_bytes
         yield ref

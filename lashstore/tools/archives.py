@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore
 from lashstore.engines import (
+    open_any_server,
     open_server,
-    open_unversioned_server,
     parse_target,
     shown_url,
 )
@@ -96,7 +96,7 @@ def export_session(
     byte_store = attachment_store(attachments)
     destination = local_path(archive)
     database = (
-        open_unversioned_server(place)
+        open_any_server(place)
         if isinstance(place, sa.URL)
         else open_readonly(place, SESSION_COMPONENT)
     )

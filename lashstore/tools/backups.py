@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore
 from lashstore.engines.schema import component_versions
-from lashstore.engines.sqlite import open_database, open_unversioned
+from lashstore.engines.sqlite import open_any_version, open_database
 from lashstore.errors import (
     AlreadyExistsError,
     ArchiveError,
@@ -211,7 +211,7 @@ class _Run:
 
 
 def _contents_of(copy: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    database = open_unversioned(copy)
+    database = open_any_version(copy)
     try:
         if SESSION_COMPONENT not in database.read(component_versions):
             return (), ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lashstore.connections import enter_wal
 from lashstore.engines.schema import component_versions
-from lashstore.engines.sqlite import open_database, open_unversioned
+from lashstore.engines.sqlite import open_any_version, open_database
 from lashstore.errors import SchemaVersionError
 from lashstore.files import refuse_foreign
 from lashstore.model.options import StoreOptions
@@ -60,7 +60,7 @@ def _compact_file(path: Path, options: StoreOptions) -> None:
     refuse_foreign(path, options.busy_timeout_ms)
     # Reading cannot recover a WAL whose index is gone; this does.
     enter_wal(path, options)
-    reader = open_unversioned(path)
+    reader = open_any_version(path)
     try:
         versions = reader.read(component_versions)
     finally:

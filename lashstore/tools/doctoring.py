@@ -14,9 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.clock import Clock, SystemClock
-from lashstore.engines import open_unversioned_server, parse_target, shown_url
+from lashstore.engines import open_any_server, parse_target, shown_url
 from lashstore.engines.schema import component_versions
-from lashstore.engines.sqlite import open_unversioned
+from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import LashStoreError, StoreBusyError, StoreNotFoundError
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error
 from lashstore.filesystems import forget_mounts, mount_of, wal_hazard
@@ -214,7 +214,7 @@ def _look_at_file(chart: Chart, file: Path) -> None:
 
 def _look_inside(chart: Chart, file: Path, now_ms: int) -> None:
     try:
-        database = open_unversioned(file)
+        database = open_any_version(file)
         try:
             is_rollback = database.has_rollback_journal
             noted = database.read(
@@ -279,7 +279,7 @@ def _look_at_server(chart: Chart, url: sa.URL, clock: Clock | None) -> None:
         _look_at_holds(noted, connection, name, now_ms, tables)
         return noted
 
-    with closing(open_unversioned_server(url)) as database:
+    with closing(open_any_server(url)) as database:
         now_ms = (clock or database.clock).now_ms()
         noted = database.read_through_core(look)
     if not any(diagnosis.topic == "schema" for diagnosis in noted.diagnoses):

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from lashstore.engines.schema import component_versions
-from lashstore.engines.sqlite import open_database, open_unversioned
+from lashstore.engines.sqlite import open_any_version, open_database
 from lashstore.errors import BackendError
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import Record
@@ -117,7 +117,7 @@ def _repair_file(
 
 
 def _component_of(path: Path) -> str:
-    database = open_unversioned(path)
+    database = open_any_version(path)
     try:
         versions = database.read(component_versions)
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.connections import is_absent
-from lashstore.engines.sqlite import open_unversioned
+from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import AlreadyExistsError
 from lashstore.failures import driver_error, translate
 from lashstore.files import folder_lock
@@ -36,7 +36,7 @@ def copy_database(source: Path, destination: Path) -> None:
         AlreadyExistsError: There is something at *destination*.
     """
     make_empty(destination)
-    database = open_unversioned(source)
+    database = open_any_version(source)
 
     def copy(connection: sa.Connection) -> None:
         driver: Any = connection.connection.driver_connection

@@ -9,8 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore, FileAttachmentStore
-from lashstore.engines import open_unversioned_server, parse_target, shown_url
-from lashstore.engines.sqlite import open_unversioned
+from lashstore.engines import open_any_server, parse_target, shown_url
+from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import (
     AttachmentNotFoundError,
     CorruptRecordError,
@@ -121,7 +121,7 @@ def verify_file(
     if lacks_wal_index(path):
         return without_index(findings)
     try:
-        database = open_unversioned(path)
+        database = open_any_version(path)
 
         def check(connection: object) -> None:
             nonlocal findings, committed
@@ -158,7 +158,7 @@ def _verify_server(url: sa.URL, attachments: AttachmentStore | None) -> Findings
         findings = Findings(shown_url(url), is_server=True)
         return findings, check_database(connection, None, findings)
 
-    with closing(open_unversioned_server(url)) as database:
+    with closing(open_any_server(url)) as database:
         findings, committed = database.read_through_core(check)
     if attachments is not None:
         _check_attachments(committed, attachments, findings)

@@ -5,7 +5,15 @@ Runs one function in several fresh processes at once.
 import multiprocessing
 import traceback
 
-_context = multiprocessing.get_context("spawn")
+_context = multiprocessing.get_context("forkserver")
+# Importing takes longer than what most processes do.
+_context.set_forkserver_preload(
+    [
+        "lashstore.hosting.runner",
+        "lashstore.engines.postgres",
+        "tests.contention.workers",
+    ]
+)
 _PATIENCE_S = 120
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from aio_bridge import Bridge, shared_loop
 from postgres_server import server
 
 from lashstore import (
@@ -22,6 +23,7 @@ from lashstore import (
     StoreOptions,
     Synchronous,
 )
+from lashstore.aio import AsyncSessionStoreFactory, AsyncStore
 
 NOW_MS = 1_700_000_000_000
 
@@ -44,6 +46,8 @@ class Backend:
     is_damageable: ClassVar[bool] = False
     # A session is a file.
     has_files: ClassVar[bool] = False
+    # Its stores are `Store` objects.
+    has_plain_stores: ClassVar[bool] = True
 
     def __init__(self, folder: Path, clock: ManualClock) -> None:
         self.folder = folder
@@ -353,6 +357,45 @@ class PostgresBackend(Backend):
         ]
 
 
+class AioBackend(MemoryBackend):
+    """
+    The async stores, driven from outside their event loop: in memory, since
+    what files add is beneath them.
+    """
+
+    has_factory = True
+    has_plain_stores = False
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        super().__init__(folder, clock)
+        self._loop = shared_loop()
+
+    def open_store(
+        self, session_id: str = "root", *, options: StoreOptions | None = None
+    ) -> Store:
+        """
+        Return the session's one store.
+        """
+        if session_id not in self._stores:
+            opened = AsyncStore.memory(
+                session_id, options=options or QUICK, clock=self.clock
+            )
+            bridge: Any = Bridge(self._loop, self._loop.wait_for(opened))
+            self._stores[session_id] = bridge
+            self._opened.append(bridge)
+        return self._stores[session_id]
+
+    def open_factory(self, **arguments: Any) -> SessionStoreFactory:
+        """
+        Make a factory over a folder.
+        """
+        members: dict[str, Any] = {"clock": self.clock, "options": QUICK} | arguments
+        made = AsyncSessionStoreFactory(self.folder / "sessions", **members)
+        factory: Any = Bridge(self._loop, made)
+        self._opened.append(factory)
+        return factory
+
+
 def _columns(conn: sqlite3.Connection) -> list[tuple[str, str, bool]]:
     found = []
     tables = conn.execute(
@@ -379,6 +422,7 @@ BACKENDS: dict[str, type[Backend]] = {
     "file": FileBackend,
     "memory": MemoryBackend,
     "postgres": PostgresBackend,
+    "aio": AioBackend,
 }
 
 

@@ -233,6 +233,7 @@ def test_copy_keeps_single_entries(backend):
     assert entries == target.load_usage_deltas()
 
 
+@pytest.mark.requires("has_plain_stores")
 def test_copy_between_engines(backend, clock, source):
     """
     The source may live anywhere.

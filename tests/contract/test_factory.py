@@ -665,6 +665,27 @@ def test_session_is_deleted_under_a_lease(factory):
         old.renew_session_execution_lease(lease.fence(), 1000)
 
 
+def test_factory_finds_a_session_that_another_created_afresh(backend, factory):
+    """
+    A factory that had a session open finds the one that another factory made
+    in its place, by every way there is.
+    """
+    old = factory.create_store("s", model="old")
+    with backend.open_factory() as other:
+        other.delete_session("s")
+        other.create_store("s", model="new").close()
+
+    listed = [each.session_id for each in factory.list_sessions()]
+    found = factory.open_existing_store("s")
+    made = factory.create_store("s", model="third")
+
+    assert ["s"] == listed
+    assert "new" == found.load_session_meta().model
+    assert "new" == made.load_session_meta().model
+    with pytest.raises(SessionDeletedError):
+        old.load_session_meta()
+
+
 def test_a_session_made_anew_by_another_factory_is_found(tmp_path):
     """
     A factory that had the deleted file open gets the new one, by every way.

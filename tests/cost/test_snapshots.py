@@ -9,6 +9,8 @@ import pytest
 
 from lashstore import CheckpointRetention, HydratedCheckpoint, RuntimeCommit
 from lashstore.model.deltas import Base
+from lashstore.model.pacing import Pace
+from lashstore.store import garbage
 from lashstore.store.recent import RecentSnapshots, recent_snapshots
 
 from .history import LITTLE, MUCH, SESSION, fence_of, open_file
@@ -117,6 +119,16 @@ def test_chain_is_read_in_two_statements(session_copies, links):
     assert len(meter.statements) == 2
 
 
+@pytest.fixture(name="large_steps")
+def _large_steps(monkeypatch):
+    """
+    Steps of two hundred from the first one on, however long each takes.
+    """
+    monkeypatch.setattr(garbage, "_FIRST_STEP_BLOBS", 200)
+    monkeypatch.setattr(Pace, "adapt", lambda *_: None)
+
+
+@pytest.mark.usefixtures("large_steps")
 def test_collection_takes_statements_a_step(session_copies):
     """
     A collection takes a few statements a page of a thousand and a step of
@@ -275,6 +287,19 @@ def test_snapshots_of_one_chain_do_not_pile_up(session_copies):
     store.close()
 
     assert recent_snapshots.kept_bytes == before
+
+
+def test_steps_learn_their_size():
+    """
+    A slow step halves the next one, a quick one doubles it, within bounds.
+    """
+    pace = Pace(first=4, most=10)
+    sizes = []
+    for seconds in (0.001, 0.001, 0.007, 0.5, 0.5, 0.5, 0.5, 0.5, 0.001):
+        pace.adapt(seconds)
+        sizes.append(pace.size)
+
+    assert [8, 10, 10, 5, 2, 1, 1, 1, 2] == sizes
 
 
 def test_sizes_differ(session_copies):

@@ -35,6 +35,7 @@ NOT_CONTENT = {
 # Tables whose rows D24 does not name.
 UNCHECKED_TABLES = {
     "sessions": "bookkeeping: an incarnation and a counter, no content",
+    "session_checkpoint_blobs": "says when a past checkpoint goes; see test_chains",
     "session_attachments": "the write-ahead manifest is not in D24's list",
 }
 
@@ -215,6 +216,37 @@ def test_all_changed_cells_are_found_out(table, rich_file, sound_answers, tmp_pa
     )
 
     assert failures == []
+
+
+@pytest.mark.parametrize("table", ["session_nodes", "session_turn_inputs"])
+def test_checksums_that_are_none_are_found_out(
+    table, rich_file, sound_answers, tmp_path
+):
+    """
+    A checksum that is NULL, which no statement but only a damaged page can
+    bring about, is an error of ours.
+    """
+    copy = tmp_path / PATH_NAME
+    shutil.copy(rich_file, copy)
+    database = sqlite3.connect(copy)
+    database.execute("PRAGMA writable_schema = ON")
+    database.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, 'checksum INTEGER NOT NULL',"
+        " 'checksum INTEGER') WHERE name = ?",
+        (table,),
+    )
+    database.commit()
+    database.close()
+    assert _damage(copy, table, f"UPDATE {table} SET checksum = NULL", ())
+
+    answers = read_everything(copy)
+
+    assert any(isinstance(answer, LashStoreError) for answer in answers.values())
+    assert [
+        name
+        for name, answer in answers.items()
+        if not isinstance(answer, LashStoreError) and answer != sound_answers[name]
+    ] == []
 
 
 def test_sound_answers_are_answers(sound_answers):

@@ -262,3 +262,42 @@ def test_commit_after_damage_heals(chain_file, tmp_path, link, monkeypatch):
         )
 
         assert store.load_session().checkpoint.tool_state == _state(LINKS)
+
+
+@pytest.mark.parametrize("max_count", [1, 3, None])
+@pytest.mark.parametrize("wrong", [0, 1, 2, 2**62])
+@pytest.mark.parametrize("column", ["last_revision", "named_at_ms"])
+def test_wrong_revisions_never_cost_the_head(
+    chain_file, tmp_path, column, wrong, max_count
+):
+    """
+    Whatever the rows say that tell when a checkpoint goes, the head and the
+    states that later commits bring are whole.
+    """
+    copy = tmp_path / "chain.db"
+    shutil.copy(chain_file[0], copy)
+    database = sqlite3.connect(copy)
+    changed = database.execute(
+        f"UPDATE session_checkpoint_blobs SET {column} = ?", (wrong,)
+    ).rowcount
+    database.commit()
+    database.close()
+    options = StoreOptions(
+        synchronous=Synchronous.NORMAL,
+        checkpoint_retention=CheckpointRetention(max_count=max_count, max_age_ms=1_000),
+    )
+
+    assert changed == 2 * LINKS
+    with Store.open(copy, SESSION, options=options) as store:
+        owner = LeaseOwnerIdentity.opaque("o", "o:1")
+        fence = store.try_claim_session_execution_lease(owner, 10**9).lease.fence()
+        assert store.load_session().checkpoint.tool_state == _state(LINKS - 1)
+        for number in range(LINKS, LINKS + 12):
+            store.commit_runtime_state(
+                RuntimeCommit(
+                    session_id=SESSION,
+                    session_execution_lease=fence,
+                    checkpoint=HydratedCheckpoint(tool_state=_state(number)),
+                )
+            )
+            assert store.load_session().checkpoint.tool_state == _state(number)

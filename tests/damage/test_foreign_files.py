@@ -3,6 +3,7 @@ Files that are not ours, and files of another version.
 """
 
 import os
+import shutil
 import sqlite3
 
 import pytest
@@ -241,3 +242,71 @@ def test_dangling_wal_of_a_deleted_file_is_not_replayed(rich_file, tmp_path):
     with open_rich(path) as store:
         assert store.load_session() is None
         assert store.load_session_meta() is None
+
+
+def _leave_wal(path, *statements):
+    """
+    Leave a database whose every row is in its WAL, and no index of that: what
+    a power cut leaves of one that was being made.
+    """
+    made = path.with_name("made.db")
+    database = sqlite3.connect(made, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA wal_autocheckpoint = 0")
+    for statement in statements:
+        database.execute(statement)
+    shutil.copy(made, path)
+    shutil.copy(f"{made}-wal", f"{path}-wal")
+    database.close()
+    made.unlink()
+
+
+def test_database_cut_off_in_its_making_is_made_again(tmp_path):
+    """
+    A power cut before the first checkpoint leaves an empty file and a WAL
+    without a commit: it is ours to make, not a foreign file for ever.
+    """
+    path = tmp_path / "cut.db"
+    _leave_wal(path, "CREATE TABLE t (x)")
+    with open(f"{path}-wal", "r+b") as wal:
+        wal.truncate(32 + 24)
+
+    with Store.open(path, "s") as store:
+        store.put_blob(b"made after all")
+
+    assert not list(tmp_path.glob("made*"))
+
+
+def test_foreign_database_in_a_wal_is_left_untouched(tmp_path):
+    """
+    A foreign database that is in its WAL alone is refused, and nothing about
+    it changes.
+    """
+    path = tmp_path / "foreign.db"
+    _leave_wal(path, "CREATE TABLE theirs (x)", "INSERT INTO theirs VALUES (1)")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+
+    with pytest.raises(NotALashStoreError):
+        Store.open(path, "s")
+
+    after = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    assert before == after
+
+
+def test_wal_of_a_header_alone(tmp_path):
+    """
+    A file whose writer was killed right after it began its WAL is read.
+    """
+    path, copy = tmp_path / "chat.db", tmp_path / "copy.db"
+    with Store.open(path, "chat") as store:
+        store.put_artifact_bytes("a", b"content")
+        raw = sqlite3.connect(path)
+        raw.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        for suffix in ("", "-wal", "-shm"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+        raw.close()
+    with open(f"{copy}-wal", "r+b") as wal:
+        wal.truncate(32)
+
+    with Store.open_readonly(copy) as store:
+        assert b"content" == store.get_artifact_bytes("a")

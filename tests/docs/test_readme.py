@@ -22,7 +22,7 @@ DOCUMENTS = (
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 
-# The contract's "Words".
+# The contract's "Words", and those of how checkpoints are stored.
 NOUNS = (
     "archive",
     "backup",
@@ -61,7 +61,16 @@ NOUNS = (
     "scope",
     "tombstone",
     "vacuum",
+    "hop",
+    "keeper",
+    "migration",
+    "twin",
+    "worker",
     "GC",
+    "base",
+    "chain",
+    "part",
+    "retention",
 )
 
 

@@ -33,7 +33,7 @@ from lashstore import (
     verify,
 )
 from lashstore.cli import main
-from lashstore.engines import open_unversioned_server, parse_target
+from lashstore.engines import open_any_server, parse_target
 from lashstore.repos.session_rows import read_rows
 from lashstore.session_places import session_file_name
 from lashstore.tables import SESSION_TABLES
@@ -85,7 +85,7 @@ def write_unverified(url, path, *, twice=0):
         writer.finish()
 
     with (
-        closing(open_unversioned_server(parse_target(url))) as database,
+        closing(open_any_server(parse_target(url))) as database,
         path.open("wb") as file,
     ):
         database.read_through_core(write)

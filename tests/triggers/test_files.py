@@ -302,3 +302,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     (pending,) = store.pending_deliveries()
     assert "k2" == pending.occurrence.idempotency_key
     assert killed.stdout.split()[1] == pending.process_id
+
+
+def test_delivery_without_its_occurrence_is_corrupt(file):
+    """
+    An occurrence that vanished from under its delivery is an error of ours.
+    """
+    store = file.open()
+    store.register_subscription(draft())
+    emit(store)
+    file.sql("PRAGMA foreign_keys = OFF")
+    file.sql("DELETE FROM trigger_occurrences")
+
+    with pytest.raises(CorruptRecordError) as caught:
+        store.pending_deliveries()
+
+    assert "trigger occurrence" == caught.value.record_kind

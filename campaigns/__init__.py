@@ -1,0 +1,3 @@
+"""
+Long runs that try to make lashstore lose something, and report whether it did.
+"""

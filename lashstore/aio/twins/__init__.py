@@ -1,0 +1,3 @@
+"""
+Generated twins; see tools/make_aio.py.
+"""

@@ -1,0 +1,3 @@
+"""
+Tests of `lashstore.aio`: what the shared contracts cannot ask of it.
+"""

@@ -1,0 +1,3 @@
+"""
+Tests of the hosting helpers, sync and async.
+"""
