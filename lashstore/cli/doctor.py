@@ -9,15 +9,16 @@ import click
 from lashstore.tools.diagnosis import Health
 from lashstore.tools.doctoring import doctor as examine
 
-from .operator import json_option, path_argument, show
+from .operator import json_option, show, target_argument
 
 
 @click.command()
-@path_argument("target")
+@target_argument("target")
 @json_option
-def doctor(target: Path, *, is_json: bool) -> None:
+def doctor(target: Path | str, *, is_json: bool) -> None:
     r"""
-    Look at TARGET, a database file or a folder of them, and what it is on.
+    Look at TARGET, a database file or a folder of them, and what it is on; or
+    at the address of a PostgreSQL database.
 
     SQLite's version, the file system, free space, journals, free pages,
     schema versions, stale leases and clocks; nothing is changed, and rows are

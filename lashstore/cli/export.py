@@ -8,19 +8,23 @@ import click
 
 from lashstore.tools.archives import export_session
 
-from .operator import attachments_option, json_option, path_argument, show
+from .operator import (
+    attachments_option,
+    json_option,
+    path_argument,
+    show,
+    target_argument,
+)
 
 
 @click.command()
-@path_argument("source")
+@target_argument("source")
 @path_argument("archive")
-@click.option(
-    "--session", "session_id", help="Id of the session, if SOURCE is a folder."
-)
+@click.option("--session", "session_id", help="Id of the session, if SOURCE has many.")
 @attachments_option
 @json_option
 def export(
-    source: Path,
+    source: Path | str,
     archive: Path,
     session_id: str | None,
     attachments: Path | None,
@@ -28,7 +32,10 @@ def export(
     is_json: bool,
 ) -> None:
     r"""
-    Write a session of SOURCE, its file or a folder of sessions, as ARCHIVE.
+    Write a session of SOURCE as ARCHIVE.
+
+    SOURCE is its file, a folder of sessions, or the address of a PostgreSQL
+    database.
 
     The session is verified, and hosts may go on writing. The same state gives
     the same bytes. Exit code 0: the archive is whole; 1: it cannot be made;
@@ -39,8 +46,8 @@ def export(
       lashstore export chat.db chat.lash
       lashstore export sessions/ chat.lash --session chat --attachments attachments/
     """
-    if source.is_dir() and session_id is None:
-        msg = f"{source} is a folder: say which session of it with --session"
+    if session_id is None and (isinstance(source, str) or source.is_dir()):
+        msg = "SOURCE has many sessions: say which of them with --session"
         raise click.UsageError(msg)
     report = export_session(
         source, archive, session_id=session_id, attachments=attachments

@@ -37,8 +37,12 @@ class Root(click.Path):
 
     name = "root"
 
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
+    def __init__(self, *, file_okay: bool = False) -> None:
+        """
+        Args:
+            file_okay: A file is one, too.
+        """
+        super().__init__(file_okay=file_okay, path_type=Path)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -23,10 +23,10 @@ _COMMANDS = {
     "demo": "Kill a session five times and show that nothing is lost.",
     "doctor": "Say what about a host, disk or file is going to hurt.",
     "export": "Write a session as one portable archive.",
-    "import": "Make a session's file from an archive.",
+    "import": "Make a session from an archive.",
     "replay": "Run a recorded conversation as an agent host would.",
     "restore": "Make the files of a backup's snapshot in a folder.",
-    "verify": "Check every row of a file or folder, and repair what is safe.",
+    "verify": "Check every row of a file, folder or server; repair files.",
 }
 
 

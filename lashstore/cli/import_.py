@@ -1,5 +1,5 @@
 """
-`lashstore import`: a session's file from an archive.
+`lashstore import`: a session from an archive.
 """
 
 from pathlib import Path
@@ -8,22 +8,29 @@ import click
 
 from lashstore.tools.archives import import_session
 
-from .operator import attachments_option, json_option, path_argument, show
+from .operator import (
+    attachments_option,
+    json_option,
+    path_argument,
+    show,
+    target_argument,
+)
 
 
 @click.command(name="import")
 @path_argument("archive")
-@path_argument("target")
+@target_argument("target")
 @attachments_option
 @json_option
 def import_(
-    archive: Path, target: Path, attachments: Path | None, *, is_json: bool
+    archive: Path, target: Path | str, attachments: Path | None, *, is_json: bool
 ) -> None:
     r"""
-    Make a session's file at TARGET from ARCHIVE.
+    Make the session of ARCHIVE at TARGET.
 
-    If TARGET is a folder, the file gets the name that a factory looks for in
-    it. The archive and the file are verified, and nothing is overwritten.
+    TARGET is a file to make; a folder, in which the file gets the name that a
+    factory looks for; or the address of a PostgreSQL database. The archive and
+    what comes out of it are verified, and nothing is overwritten.
     Exit code 0: the session is there; 1: it cannot be made, and nothing was;
     2: the command was used wrongly.
 

@@ -10,7 +10,7 @@ import click
 
 from lashstore.codec import to_json
 
-from .folder import refuse_url
+from .folder import Root, refuse_url
 
 PATH = click.Path(path_type=Path)
 
@@ -31,6 +31,14 @@ def path_argument(name: str) -> Callable[[Any], Any]:
     Make an argument that is a path and no URL.
     """
     return click.argument(name, type=PATH, callback=refuse_url)
+
+
+def target_argument(name: str) -> Callable[[Any], Any]:
+    """
+    Make an argument that is a file, a folder or the address of a PostgreSQL
+    database.
+    """
+    return click.argument(name, type=Root(file_okay=True))
 
 
 def show(report: Any, lines: list[str], *, is_json: bool) -> None:

@@ -15,13 +15,13 @@ from .operator import (
     attachments_option,
     finding_lines,
     json_option,
-    path_argument,
     show,
+    target_argument,
 )
 
 
 @click.command()
-@path_argument("target")
+@target_argument("target")
 @attachments_option
 @click.option(
     "--repair",
@@ -37,7 +37,7 @@ from .operator import (
 )
 @json_option
 def verify(
-    target: Path,
+    target: Path | str,
     attachments: Path | None,
     backup_folder: Path | None,
     *,
@@ -45,9 +45,10 @@ def verify(
     is_json: bool,
 ) -> None:
     r"""
-    Check every row of TARGET, a database file or a folder of them.
+    Check every row of TARGET, a database file, a folder of them, or the
+    address of a PostgreSQL database.
 
-    Files are only read, and hosts may go on writing. Exit code 0: nothing is
+    It is only read, and hosts may go on writing. Exit code 0: nothing is
     wrong; 1: something is, and each finding says where, what and what to do;
     2: the command was used wrongly.
 
@@ -56,9 +57,13 @@ def verify(
       lashstore verify sessions/
       lashstore verify sessions/ --attachments attachments/ --json
       lashstore verify chat.db --repair
+      lashstore verify 'postgresql+psycopg://host/database?schema=lash'
     """
     if backup_folder is not None and not is_repair:
         msg = "--backup-folder needs --repair"
+        raise click.UsageError(msg)
+    if is_repair and isinstance(target, str):
+        msg = "--repair works on files; a server's database is restored instead"
         raise click.UsageError(msg)
     if is_repair:
         mended = repair(target, backup_folder=backup_folder)

@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Target",
     "file_target",
+    "open_any_server",
     "open_database",
     "open_memory",
     "open_readonly",
@@ -74,6 +75,15 @@ def open_server(url: sa.URL, component: str, options: StoreOptions) -> "ServerDa
     from . import postgres  # noqa: PLC0415, an optional dependency
 
     return postgres.open_server(url, component, options)
+
+
+def open_any_server(url: sa.URL) -> "ServerDatabase":
+    """
+    Open a PostgreSQL database, whatever is in it; nothing is made.
+    """
+    from . import postgres  # noqa: PLC0415, an optional dependency
+
+    return postgres.open_any_version(url, StoreOptions())
 
 
 def open_database(target: Target, component: str, options: StoreOptions) -> Database:

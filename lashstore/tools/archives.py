@@ -3,14 +3,23 @@
 """
 
 import secrets
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
 import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore
+from lashstore.engines import (
+    open_any_server,
+    open_server,
+    parse_target,
+    shown_url,
+)
+from lashstore.engines.schema import find_version, has_tables, require_version
 from lashstore.engines.sqlite import open_database, open_readonly
 from lashstore.errors import (
+    AlreadyExistsError,
     ArchiveError,
     BackendError,
     CorruptRecordError,
@@ -23,11 +32,13 @@ from lashstore.model.record import Record, require_text
 from lashstore.repos.session_rows import read_rows, write_rows
 from lashstore.repos.sessions import SessionRepository
 from lashstore.session_places import session_file_name
+from lashstore.store.handle import find_identity
 from lashstore.tables import SESSION_COMPONENT
 
-from .archive_format import ArchiveReader, ArchiveWriter
+from .archive_format import ArchiveHeader, ArchiveReader, ArchiveWriter
 from .file_checks import check_database
 from .findings import Findings
+from .session_checks import check_session
 from .snapshots import placed
 from .targets import local_path
 from .verifying import Attachments, attachment_store, verify_file
@@ -61,8 +72,8 @@ def export_session(
     fencing tokens and the admission sequence are in it.
 
     Args:
-        source: The session's file; or a factory's folder, and then
-            *session_id* says which.
+        source: The session's file; or a factory's folder or the address of a
+            PostgreSQL database, and then *session_id* says which.
 
         archive: The file to make.
 
@@ -77,14 +88,18 @@ def export_session(
         CorruptRecordError: The session does not verify; nothing was written.
         AttachmentNotFoundError: The bytes of an attachment are missing.
         AlreadyExistsError: There is something at *archive*.
-        StoreBusyError: The file kept changing; retry.
+        StoreBusyError: The file kept changing, or the server is busy; retry.
         SchemaVersionError, NotALashStoreError, BackendError: The file cannot
             be read, or the archive not written.
     """
-    path = _session_path(source, session_id)
+    place = _session_place(source, session_id)
     byte_store = attachment_store(attachments)
     destination = local_path(archive)
-    database = open_readonly(path, SESSION_COMPONENT)
+    database = (
+        open_any_server(place)
+        if isinstance(place, sa.URL)
+        else open_readonly(place, SESSION_COMPONENT)
+    )
     try:
         with placed(destination) as temporary, temporary.open("wb") as file:
 
@@ -92,44 +107,76 @@ def export_session(
                 # A read that met a writer is run again, from the start.
                 file.seek(0)
                 file.truncate()
-                return _write(connection, path, file, byte_store, destination)
+                found = (
+                    _checked_rows(connection, place, session_id or "")
+                    if isinstance(place, sa.URL)
+                    else _checked_file(connection, place)
+                )
+                return _write(connection, *found, file, byte_store, destination)
 
-            return database.read(write)
+            return database.read_through_core(write)
     except DatabaseGoneError as error:
-        raise StoreNotFoundError(path=str(path)) from error
+        raise StoreNotFoundError(path=str(place)) from error
     finally:
         database.close()
 
 
-def _session_path(source: str | Path, session_id: str | None) -> Path:
-    path = local_path(source)
-    if path.is_dir():
+def _session_place(source: str | Path, session_id: str | None) -> Path | sa.URL:
+    place = parse_target(source)
+    if isinstance(place, sa.URL) or place.is_dir():
         if session_id is None:
-            msg = f"{path} is a folder: say which session of it (session_id)"
+            name = shown_url(place) if isinstance(place, sa.URL) else place
+            msg = f"{name} has many sessions: say which of them (session_id)"
             raise InvalidArgumentError(msg)
-        return path / session_file_name(require_text("session_id", session_id))
-    return path
+        require_text("session_id", session_id)
+        if isinstance(place, Path):
+            return place / session_file_name(session_id)
+    return place
+
+
+def _checked_file(connection: sa.Connection, path: Path) -> tuple[str, tuple[str, ...]]:
+    findings = Findings(str(path))
+    committed = check_database(connection, path, findings)
+    _refuse(findings)
+    (session_id,) = SessionRepository(connection).list_ids() or ("",)
+    if not session_id:
+        raise StoreNotFoundError(path=str(path))
+    return session_id, committed[session_id]
+
+
+def _checked_rows(
+    connection: sa.Connection, url: sa.URL, session_id: str
+) -> tuple[str, tuple[str, ...]]:
+    name = shown_url(url)
+    if not has_tables(connection, SESSION_COMPONENT):
+        raise StoreNotFoundError(path=name)
+    require_version(SESSION_COMPONENT, find_version(connection, SESSION_COMPONENT))
+    if SessionRepository(connection).find(session_id) is None:
+        raise StoreNotFoundError(path=f"session {session_id!r} in {name}")
+    findings = Findings(name, is_server=True)
+    committed = check_session(connection, session_id, findings)
+    _refuse(findings)
+    return session_id, committed
+
+
+def _refuse(findings: Findings) -> None:
+    for finding in findings.found:
+        raise CorruptRecordError(
+            record_kind=finding.table or "session file",
+            key=finding.key or str(finding.path),
+            reason=finding.what,
+        )
 
 
 def _write(
     connection: sa.Connection,
-    path: Path,
+    session_id: str,
+    committed: tuple[str, ...],
     file: BinaryIO,
     attachments: AttachmentStore | None,
     destination: Path,
 ) -> ArchiveReport:
-    findings = Findings(str(path))
-    committed = check_database(connection, path, findings)
-    for finding in findings.found:
-        raise CorruptRecordError(
-            record_kind=finding.table or "session file",
-            key=finding.key or str(path),
-            reason=finding.what,
-        )
-    (session_id,) = SessionRepository(connection).list_ids() or ("",)
-    if not session_id:
-        raise StoreNotFoundError(path=str(path))
-    wanted = () if attachments is None else committed[session_id]
+    wanted = () if attachments is None else committed
     writer = ArchiveWriter(file, session_id, len(wanted))
     writer.write_rows(read_rows(connection, session_id))
     for attachment_id in wanted:
@@ -153,15 +200,16 @@ def import_session(
     options: StoreOptions = StoreOptions(),
 ) -> ArchiveReport:
     """
-    Make a session's file from an archive.
+    Make a session from an archive.
 
-    The whole archive is verified, and so is the file, before it stands at its
-    place. It is a new making of the session: a handle that knew it elsewhere,
+    The whole archive is verified, and so is what comes out of it, before
+    anybody can see it. It is a new making of the session: a handle that knew it elsewhere,
     or here before, raises `SessionDeletedError`.
 
     Args:
         target: The file to make; or a folder that exists, in which it gets
-            the name that a factory looks for.
+            the name that a factory looks for; or the address of a PostgreSQL
+            database, in which it is made in one transaction.
 
         attachments: Where the archive's attachments go; needed if it has
             some.
@@ -173,17 +221,22 @@ def import_session(
     Raises:
         ArchiveError: The archive is damaged or cut off; nothing was made.
         SchemaVersionError, RecordVersionError: It is of another version.
-        AlreadyExistsError: There is something at *target*.
+        AlreadyExistsError: There is something at *target*, or the server has
+            such a session.
+        StoreBusyError: The server is busy; retry.
         InvalidArgumentError: It has attachments, and nowhere to put them.
         UnsafeFileSystemError: As for opening a store.
-        BackendError: The disk failed.
+        BackendError: The disk or the server failed.
     """
     source = local_path(archive)
     byte_store = attachment_store(attachments)
     try:
         with source.open("rb") as file:
+            parsed = parse_target(target)
+            if isinstance(parsed, sa.URL):
+                return _import_rows(file, source, parsed, byte_store, options)
             reader = ArchiveReader(file, source)
-            path = local_path(target)
+            path = parsed
             if path.is_dir():
                 path /= session_file_name(reader.header.session_id)
             return _import(reader, source, path, byte_store, options)
@@ -199,24 +252,88 @@ def _import(
     options: StoreOptions,
 ) -> ArchiveReport:
     header = reader.header
-    if header.attachment_count and attachments is None:
-        msg = (
-            f"{source} has {header.attachment_count} attachments: say where their "
-            "bytes go (attachments)"
-        )
-        raise InvalidArgumentError(msg)
+    _require_place(header, source, attachments)
     with placed(path) as temporary:
         row_count = _fill(reader, source, temporary, attachments, options)
         findings = verify_file(temporary, None, is_ours=True)
-        for finding in findings.found if findings else ():
-            reason = f"{finding.table} {finding.key}: {finding.what}"
-            raise ArchiveError(path=str(source), reason=reason)
+        _refuse_archive(findings, source)
     return ArchiveReport(
         path=str(path),
         session_id=header.session_id,
         row_count=row_count,
         attachment_count=header.attachment_count,
     )
+
+
+def _require_place(
+    header: ArchiveHeader, source: Path, attachments: AttachmentStore | None
+) -> None:
+    if header.attachment_count and attachments is None:
+        msg = (
+            f"{source} has {header.attachment_count} attachments: say where their "
+            "bytes go (attachments)"
+        )
+        raise InvalidArgumentError(msg)
+
+
+def _import_rows(
+    file: BinaryIO,
+    source: Path,
+    url: sa.URL,
+    attachments: AttachmentStore | None,
+    options: StoreOptions,
+) -> ArchiveReport:
+    header = ArchiveReader(file, source).header
+    _require_place(header, source, attachments)
+    taken = f"session {header.session_id!r} in {shown_url(url)}"
+    incarnation = secrets.token_hex(16)
+    row_count = 0
+
+    def write(connection: sa.Connection) -> None:
+        nonlocal row_count
+        if SessionRepository(connection).find(header.session_id) is not None:
+            raise AlreadyExistsError(path=taken)
+        # A transaction that the server undid is run again, from the start.
+        file.seek(0)
+        row_count = _copy_in(
+            connection, ArchiveReader(file, source), incarnation, attachments
+        )
+        findings = Findings(shown_url(url), is_server=True)
+        check_session(connection, header.session_id, findings)
+        _refuse_archive(findings, source)
+
+    with closing(open_server(url, SESSION_COMPONENT, options)) as database:
+        try:
+            database.write_through_core(write)
+        except BackendError as error:
+            # Somebody else made it meanwhile, or our COMMIT arrived though
+            # its answer was lost: what is there tells.
+            found = find_identity(database, header.session_id)
+            if found is None:
+                if _is_content_error(error):
+                    raise ArchiveError(path=str(source), reason=str(error)) from error
+                raise
+            if found.incarnation != incarnation:
+                raise AlreadyExistsError(path=taken) from error
+    return ArchiveReport(
+        path=shown_url(url),
+        session_id=header.session_id,
+        row_count=row_count,
+        attachment_count=header.attachment_count,
+    )
+
+
+def _is_content_error(error: BackendError) -> bool:
+    # What a column or constraint refuses: SQLSTATE classes 22 and 23,
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html.
+    state = getattr(error.__cause__, "sqlstate", None)
+    return isinstance(state, str) and state[:2] in ("22", "23")
+
+
+def _refuse_archive(findings: Findings | None, source: Path) -> None:
+    for finding in findings.found if findings else ():
+        reason = f"{finding.table} {finding.key}: {finding.what}"
+        raise ArchiveError(path=str(source), reason=reason)
 
 
 def _fill(
@@ -227,13 +344,7 @@ def _fill(
     options: StoreOptions,
 ) -> int:
     def write(connection: sa.Connection) -> int:
-        count = write_rows(
-            connection, reader.header.session_id, secrets.token_hex(16), reader.rows()
-        )
-        for attachment in reader.attachments():
-            assert attachments is not None  # noqa: S101, asked for before
-            attachments.put(attachment.content, attachment.ref.meta)
-        return count
+        return _copy_in(connection, reader, secrets.token_hex(16), attachments)
 
     database = open_database(temporary, SESSION_COMPONENT, options)
     try:
@@ -244,3 +355,16 @@ def _fill(
         raise ArchiveError(path=str(source), reason=str(error)) from error
     finally:
         database.close()
+
+
+def _copy_in(
+    connection: sa.Connection,
+    reader: ArchiveReader,
+    incarnation: str,
+    attachments: AttachmentStore | None,
+) -> int:
+    count = write_rows(connection, reader.header.session_id, incarnation, reader.rows())
+    for attachment in reader.attachments():
+        assert attachments is not None  # noqa: S101, asked for before
+        attachments.put(attachment.content, attachment.ref.meta)
+    return count

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.clock import Clock, SystemClock
+from lashstore.engines import open_any_server, parse_target, shown_url
 from lashstore.engines.schema import component_versions
 from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import LashStoreError, StoreBusyError, StoreNotFoundError
@@ -20,10 +22,10 @@ from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error
 from lashstore.filesystems import forget_mounts, mount_of, wal_hazard
 from lashstore.model.options import StoreOptions
 from lashstore.repos._times import EXPIRIES, PAST, expired, later_than
-from lashstore.tables import SCHEMA_VERSIONS
+from lashstore.tables import COMPONENT_TABLES, SCHEMA_VERSIONS
 
 from .diagnosis import Chart, DoctorReport, Health
-from .targets import database_files, local_path
+from .targets import database_files
 
 # STRICT tables, https://www.sqlite.org/releaselog/3_37_0.html.
 _OLDEST_SQLITE = (3, 37, 0)
@@ -39,15 +41,19 @@ _SPARSE_BYTES = 16 * 2**20
 
 def doctor(target: str | Path, *, clock: Clock | None = None) -> DoctorReport:
     """
-    Look at a database file, or every one in a folder, and at what it is on.
+    Look at a database file, or every one in a folder, and at what it is on;
+    or at a PostgreSQL database.
 
     Looked at are SQLite's version, the file system and its free space; and of
     each file its mode and links, journal, WAL, free pages, schema versions,
     holds that have run out and times in the future. Nothing is changed, and
-    rows are not verified: that is `verify`.
+    rows are not verified: that is `verify`. Of a server: schema versions, holds
+    and times.
 
     Args:
-        clock: What "now" is; None: the host's.
+        target: A file, a folder, or the address of a PostgreSQL database.
+
+        clock: What "now" is; None: the host's, or the server's.
 
     Returns:
         What was looked at, in plain words, with what to run next. Safe to
@@ -55,13 +61,18 @@ def doctor(target: str | Path, *, clock: Clock | None = None) -> DoctorReport:
 
     Raises:
         StoreNotFoundError: There is no such file or folder.
-        InvalidArgumentError: The target is no path.
-        StoreBusyError: A file kept changing; retry.
+        InvalidArgumentError: The target is neither a path nor such an
+            address.
+        StoreBusyError: A file kept changing, or a server is busy; retry.
+        BackendError: A server failed.
     """
-    path = local_path(target)
+    path = parse_target(target)
+    chart = Chart()
+    if isinstance(path, sa.URL):
+        _look_at_server(chart, path, clock)
+        return DoctorReport(target=shown_url(path), diagnoses=tuple(chart.diagnoses))
     if not path.exists():
         raise StoreNotFoundError(path=str(path))
-    chart = Chart()
     now_ms = (clock or SystemClock()).now_ms()
     _look_at_sqlite(chart)
     folder = path if path.is_dir() else path.parent
@@ -235,20 +246,7 @@ def _examined(
     chart.add("journal mode", Health.OK, f"it uses {mode}", path=file)
     _look_at_journal(chart, file)
     _look_at_pages(chart, connection, file)
-    versions = component_versions(connection)
-    for component, version in versions.items():
-        expected = SCHEMA_VERSIONS[component]
-        is_current = version == expected
-        chart.add(
-            "schema",
-            Health.OK if is_current else Health.PROBLEM,
-            f"the {component} schema is version {version or 'unknown'}"
-            + ("" if is_current else f", this lashstore needs {expected}"),
-            path=file,
-            command=None
-            if is_current
-            else f"lashstore db upgrade {shlex.quote(str(file))}",
-        )
+    _look_at_versions(chart, connection, file)
     try:
         tables = set(sa.inspect(connection).get_table_names())
         _look_at_clock(chart, connection, file, now_ms, tables)
@@ -262,6 +260,51 @@ def _examined(
             command=f"lashstore verify {shlex.quote(str(file))}",
         )
     return chart
+
+
+def _look_at_server(chart: Chart, url: sa.URL, clock: Clock | None) -> None:
+    name = shown_url(url)
+
+    def look(connection: sa.Connection) -> Chart:
+        # From scratch: a read whose connection was lost is run again.
+        noted = Chart()
+        versions = _look_at_versions(noted, connection, name)
+        tables = {
+            table.name
+            for component, version in versions.items()
+            if version == SCHEMA_VERSIONS[component]
+            for table in COMPONENT_TABLES[component]
+        }
+        _look_at_clock(noted, connection, name, now_ms, tables)
+        _look_at_holds(noted, connection, name, now_ms, tables)
+        return noted
+
+    with closing(open_any_server(url)) as database:
+        now_ms = (clock or database.clock).now_ms()
+        noted = database.read_through_core(look)
+    if not any(diagnosis.topic == "schema" for diagnosis in noted.diagnoses):
+        chart.add("schema", Health.WARNING, "there is no table of ours here", path=name)
+    chart.diagnoses += noted.diagnoses
+
+
+def _look_at_versions(
+    chart: Chart, connection: sa.Connection, place: Path | str
+) -> dict[str, str | None]:
+    versions = component_versions(connection)
+    for component, version in versions.items():
+        expected = SCHEMA_VERSIONS[component]
+        is_current = version == expected
+        chart.add(
+            "schema",
+            Health.OK if is_current else Health.PROBLEM,
+            f"the {component} schema is version {version or 'unknown'}"
+            + ("" if is_current else f", this lashstore needs {expected}"),
+            path=place,
+            command=None
+            if is_current
+            else f"lashstore db upgrade {shlex.quote(str(place))}",
+        )
+    return versions
 
 
 def _pragma(connection: sa.Connection, name: str) -> Any:
@@ -312,7 +355,7 @@ def _look_at_pages(chart: Chart, connection: sa.Connection, file: Path) -> None:
 def _look_at_clock(
     chart: Chart,
     connection: sa.Connection,
-    file: Path,
+    place: Path | str,
     now_ms: int,
     tables: set[str],
 ) -> None:
@@ -331,17 +374,17 @@ def _look_at_clock(
             Health.WARNING,
             "rows are from the future: the clock of some host was set back, or ran "
             f"ahead ({'; '.join(ahead)}). Leases and timers of that time end late",
-            path=file,
+            path=place,
             command="timedatectl status",
         )
     else:
-        chart.add("clock", Health.OK, "no row is from the future", path=file)
+        chart.add("clock", Health.OK, "no row is from the future", path=place)
 
 
 def _look_at_holds(
     chart: Chart,
     connection: sa.Connection,
-    file: Path,
+    place: Path | str,
     now_ms: int,
     tables: set[str],
 ) -> None:
@@ -363,7 +406,7 @@ def _look_at_holds(
             Health.WARNING,
             f"somebody holds work for more than a day: {'; '.join(long)}. If that "
             "host is gone, nobody can take over before",
-            path=file,
+            path=place,
         )
     chart.add(
         "stale leases",
@@ -371,7 +414,7 @@ def _look_at_holds(
         f"holds that ran out: {'; '.join(stale)}. The next claim takes over"
         if stale
         else "nothing is held beyond its time",
-        path=file,
+        path=place,
     )
 
 

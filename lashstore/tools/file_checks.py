@@ -48,7 +48,7 @@ _OF_TABLE = re.compile(r"\S+ value in (\w+)")
 
 def check_database(
     connection: sa.Connection,
-    path: Path,
+    path: Path | None,
     findings: Findings,
     *,
     is_writing: bool = False,
@@ -57,6 +57,8 @@ def check_database(
     Report everything wrong with an open database, on one snapshot of it.
 
     Args:
+        path: The file; None: it is a server.
+
         is_writing: The connection is in a write transaction, which SQLite
             does not copy.
 
@@ -73,6 +75,8 @@ def check_database(
             committed = _check_components(sound, path, findings)
         _check_foreign_keys(connection, findings)
     except DRIVER_ERRORS as error:
+        if connection.dialect.name != "sqlite":
+            raise
         _report_unreadable(error, findings)
     return committed
 
@@ -198,7 +202,7 @@ def _tables_of(connection: sa.Connection, indexes: Iterable[str]) -> dict[str, s
 
 
 def _check_components(
-    connection: sa.Connection, path: Path, findings: Findings
+    connection: sa.Connection, path: Path | None, findings: Findings
 ) -> dict[str, tuple[str, ...]]:
     committed: dict[str, tuple[str, ...]] = {}
     versions = component_versions(connection)
@@ -243,11 +247,11 @@ def _check_constraints(
 
 
 def _check_sessions(
-    connection: sa.Connection, path: Path, findings: Findings
+    connection: sa.Connection, path: Path | None, findings: Findings
 ) -> dict[str, tuple[str, ...]]:
     repository = SessionRepository(connection)
     ids = repository.list_ids()
-    if connection.dialect.name == "sqlite":
+    if path is not None:
         for session_id in ids[1:]:
             findings.add(
                 FindingKind.SESSION_FOREIGN,

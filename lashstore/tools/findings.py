@@ -90,6 +90,10 @@ class VerifyReport(Record, frozen=True, kw_only=True):
 
 
 RESTORE = "restore the file from a backup (lashstore restore)"
+SERVER_RESTORE = (
+    "restore the database from a backup of the server, or the session from an "
+    "archive or a copy"
+)
 REPAIR = "run `lashstore verify --repair`, which mends it from verified rows"
 
 _REMEDIES = {
@@ -130,11 +134,16 @@ _WARNINGS = frozenset(
 
 class Findings:
     """
-    The findings of one file, as they are made.
+    The findings of one file or server, as they are made.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, *, is_server: bool = False) -> None:
+        """
+        Args:
+            is_server: Nothing of it can be repaired or restored by us.
+        """
         self.path = path
+        self._is_server = is_server
         self.found: list[Finding] = []
         self.rows: dict[str, int] = {}
 
@@ -150,6 +159,10 @@ class Findings:
         """
         Report something; its remedy goes by its kind.
         """
+        is_repairable = is_repairable and not self._is_server
+        remedy = REPAIR if is_repairable else _REMEDIES[kind]
+        if self._is_server and remedy in (RESTORE, REPAIR):
+            remedy = SERVER_RESTORE
         self.found.append(
             Finding(
                 kind=kind,
@@ -158,10 +171,24 @@ class Findings:
                 table=table,
                 key=key,
                 what=what,
-                remedy=REPAIR if is_repairable else _REMEDIES[kind],
+                remedy=remedy,
                 is_repairable=is_repairable,
             )
         )
+
+    def mark_repairable(self, place: int) -> None:
+        """
+        Let *repair* mend what was found at *place* in the list.
+        """
+        finding = self.found.pop(place)
+        self.add(
+            finding.kind,
+            finding.what,
+            table=finding.table,
+            key=finding.key,
+            is_repairable=True,
+        )
+        self.found.insert(place, self.found.pop())
 
     def has(self, *tables: str) -> bool:
         """

@@ -306,19 +306,7 @@ def _mark_derivable(expected: Any, findings: Findings) -> None:
     keys = {f"{entry.source}/{entry.model}" for entry in expected}
     for place, finding in enumerate(findings.found):
         if finding.table == _TOTALS and finding.key in keys:
-            findings.found[place] = _repairable(finding)
-
-
-def _repairable(finding: Any) -> Any:
-    scratch = Findings(finding.path)
-    scratch.add(
-        finding.kind,
-        finding.what,
-        table=finding.table,
-        key=finding.key,
-        is_repairable=True,
-    )
-    return scratch.found[0]
+            findings.mark_repairable(place)
 
 
 def _compare_totals(expected: Any, totals: dict[Any, Any], findings: Findings) -> None:

@@ -3,9 +3,13 @@
 """
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from lashstore.attachments import AttachmentStore, FileAttachmentStore
+from lashstore.engines import open_any_server, parse_target, shown_url
 from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import (
     AttachmentNotFoundError,
@@ -28,14 +32,17 @@ Attachments = AttachmentStore | str | Path | None
 
 def verify(target: str | Path, *, attachments: Attachments = None) -> VerifyReport:
     """
-    Check a database file, or every one in a folder, without changing it.
+    Check a database file, every one in a folder, or a server's database,
+    without changing it.
 
     Each file is read on one snapshot, while hosts write or not: SQLite's own
     integrity and foreign keys, the schema versions, the checksum of every
     row, the hash of every blob, and what must hold between rows.
 
     Args:
-        target: A file of any component, or a folder of them.
+        target: A file of any component, or a folder of them; or the address
+            of a PostgreSQL database, which is read in one transaction and
+            whose own pages and indexes are left to its own tools.
 
         attachments: Where the bytes of attachments are, to check those that
             a commit has stamped; a path is the root of a
@@ -47,13 +54,18 @@ def verify(target: str | Path, *, attachments: Attachments = None) -> VerifyRepo
 
     Raises:
         StoreNotFoundError: There is no such file, or none in the folder.
-        StoreBusyError: A file kept changing; retry.
+        StoreBusyError: A file kept changing, or a server is busy; retry.
         UnsafeFileSystemError: A file has a WAL where none is safe.
-        BackendError: The operating system refused to read a file.
-        InvalidArgumentError: The target is no path.
+        BackendError: The operating system refused to read a file, or a server
+            failed.
+        InvalidArgumentError: The target is neither a path nor such an
+            address.
     """
-    path = local_path(target)
     byte_store = attachment_store(attachments)
+    parsed = parse_target(target)
+    if isinstance(parsed, sa.URL):
+        return report_on(shown_url(parsed), [_verify_server(parsed, byte_store)])
+    path = parsed
     checked: list[Findings] = []
     for file in database_files(path):
         findings = verify_file(file, byte_store, is_ours=is_surely_ours(file, path))
@@ -64,7 +76,7 @@ def verify(target: str | Path, *, attachments: Attachments = None) -> VerifyRepo
     return report_on(path, checked)
 
 
-def report_on(target: Path, checked: list[Findings]) -> VerifyReport:
+def report_on(target: Path | str, checked: list[Findings]) -> VerifyReport:
     """
     Put together what was found in each file.
     """
@@ -133,6 +145,21 @@ def verify_file(
         if isinstance(error.__cause__, OSError):
             raise
         _report_unreadable(error, findings)
+    if attachments is not None:
+        _check_attachments(committed, attachments, findings)
+    return findings
+
+
+def _verify_server(url: sa.URL, attachments: AttachmentStore | None) -> Findings:
+    def check(
+        connection: sa.Connection,
+    ) -> tuple[Findings, dict[str, tuple[str, ...]]]:
+        # From scratch: a read whose connection was lost is run again.
+        findings = Findings(shown_url(url), is_server=True)
+        return findings, check_database(connection, None, findings)
+
+    with closing(open_any_server(url)) as database:
+        findings, committed = database.read_through_core(check)
     if attachments is not None:
         _check_attachments(committed, attachments, findings)
     return findings

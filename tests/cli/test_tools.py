@@ -59,16 +59,18 @@ def test_help(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_mistakes(command, tmp_path):
     """
-    A missing argument and a URL are 2, an absent target is 1; each is one
-    line, and nothing is made.
+    A missing argument and a URL of what it does not work on are 2, an absent
+    target is 1; each is one line, and nothing is made.
     """
+    takes_servers = command in ("doctor", "export", "verify")
+    url = f"{'mysql' if takes_servers else 'postgresql'}://host/db"
     more = (
         [tmp_path / "x"] if command in ("backup", "export", "import", "restore") else []
     )
 
     for arguments, code in (
         ([], 2),
-        (["postgresql://host/db", *more], 2),
+        ([url, *more], 2),
         ([tmp_path / "absent", *more], 1),
         ([tmp_path / "absent", *more, "--nonsense"], 2),
     ):
