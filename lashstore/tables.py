@@ -271,7 +271,7 @@ session_checkpoint_blobs = _table(
     _integer("last_revision"),
     _integer("named_at_ms"),
     _counters("last_revision", "named_at_ms"),
-    # list_oldest, remove_until: what a commit lets go of.
+    # ask_oldest, remove_until: what a commit lets go of.
     sa.Index("ix_session_checkpoint_blobs_revision", "session_id", "last_revision"),
     with_rowid=False,
 )

@@ -11,7 +11,7 @@ from lashstore.model.retention import NamedBlob
 from lashstore.tables import session_checkpoint_blobs
 
 from ._dialect import BIND, any_of, upsert
-from ._run import Runner
+from ._run import Answer, Runner
 from ._scan import session_scan
 
 # More than the commits between two looks can have named.
@@ -98,13 +98,13 @@ class CheckpointBlobRepository:
         ).all()
         return tuple(row[0] for row in rows)
 
-    def list_oldest(self, session_id: str) -> tuple[NamedBlob, ...]:
+    def ask_oldest(self, session_id: str) -> Answer[tuple[NamedBlob, ...]]:
         """
-        Return `OLDEST` blobs at most, those first that were named last by the
+        Ask for `OLDEST` blobs at most, those first that were named last by the
         earliest commits.
         """
         rows = self._connection.execute(_list_oldest, {"session_id": session_id})
-        return tuple(
+        return lambda: tuple(
             NamedBlob(blob_ref=ref, last_revision=revision, named_at_ms=at_ms)
             for ref, revision, at_ms in rows
         )

@@ -44,6 +44,7 @@ from lashstore.model.record import (
     require_record,
     require_text,
 )
+from lashstore.model.retention import NamedBlob
 from lashstore.model.session import (
     PersistedSession,
     SessionHeadMeta,
@@ -59,7 +60,7 @@ from lashstore.repos.heads import StoredHead
 from .blobs import BlobStore
 from .copying import read_copy, write_copy
 from .garbage import GarbageCollection
-from .retention import let_go_of_checkpoints
+from .retention import ask_oldest, let_go_of_checkpoints
 from .storing import ReadyBlobs
 from .transaction import SessionTransaction
 
@@ -249,6 +250,9 @@ class CommitStore(BlobStore, GarbageCollection):
         asked_nodes = tx.graph.ask_for_commit(
             self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
         )
+        asked_oldest = ask_oldest(
+            tx, self._options.checkpoint_retention, head_revision=revision + 1
+        )
         require_stamped = stamp_attachments(tx, commit.committed_attachment_ids)
         require_settled()
         self._add_blobs(tx, encoded.blobs, ready, encoded.kept_refs, asked_depths())
@@ -269,7 +273,7 @@ class CommitStore(BlobStore, GarbageCollection):
                 first_user_node_id=self._first_user_node_id(tx, head, plan),
             )
         )
-        self._name_blobs(tx, commit, revision + 1)
+        self._name_blobs(tx, commit, revision + 1, asked_oldest())
         if ended := ended_turn_ids(commit):
             tx.turn_inputs.defer_turns(self.session_id, ended)
         require_stamped()
@@ -284,7 +288,11 @@ class CommitStore(BlobStore, GarbageCollection):
         return result
 
     def _name_blobs(
-        self, tx: SessionTransaction, commit: RuntimeCommit, revision: int
+        self,
+        tx: SessionTransaction,
+        commit: RuntimeCommit,
+        revision: int,
+        oldest: Sequence[NamedBlob],
     ) -> None:
         encoded = commit.checkpoint.encoded
         named = dict.fromkeys((encoded.checkpoint_ref, *encoded.manifest.part_refs()))
@@ -294,6 +302,7 @@ class CommitStore(BlobStore, GarbageCollection):
         let_go_of_checkpoints(
             tx,
             self._options.checkpoint_retention,
+            oldest=oldest,
             head_revision=revision,
             frame_refs=frozenset(frame_state_refs(commit.agent_frames)),
         )

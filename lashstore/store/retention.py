@@ -6,15 +6,28 @@ from collections.abc import Collection, Sequence
 
 from lashstore.model.blobs import BlobRef
 from lashstore.model.options import CheckpointRetention
-from lashstore.model.retention import expired_revision, is_due
+from lashstore.model.retention import NamedBlob, expired_revision, is_due
+from lashstore.repos._run import Answer
 
 from .transaction import SessionTransaction
+
+
+def ask_oldest(
+    tx: SessionTransaction, retention: CheckpointRetention, *, head_revision: int
+) -> Answer[tuple[NamedBlob, ...]]:
+    """
+    Ask for what `let_go_of_checkpoints` looks at.
+    """
+    if not is_due(retention, head_revision):
+        return tuple
+    return tx.checkpoint_blobs.ask_oldest(tx.session_id)
 
 
 def let_go_of_checkpoints(
     tx: SessionTransaction,
     retention: CheckpointRetention,
     *,
+    oldest: Sequence[NamedBlob],
     head_revision: int,
     frame_refs: Collection[BlobRef],
 ) -> None:
@@ -26,15 +39,15 @@ def let_go_of_checkpoints(
     there within some commits.
 
     Args:
+        oldest: Of `ask_oldest`. What this commit named since is not removed:
+            it has a later revision by now.
+
         frame_refs: What the agent frames of the head name.
     """
-    if not is_due(retention, head_revision):
+    if not oldest:
         return
     revision = expired_revision(
-        tx.checkpoint_blobs.list_oldest(tx.session_id),
-        retention,
-        head_revision=head_revision,
-        now_ms=tx.now_ms,
+        oldest, retention, head_revision=head_revision, now_ms=tx.now_ms
     )
     if not revision:
         return

@@ -286,7 +286,7 @@ def test_session_that_commits_for_ever_does_not_grow(store):
     for number, each in enumerate(states(300)):
         commit(store, turn_state={"n": number}, tool_state=each)
         with store.transaction() as tx:
-            oldest = tx.checkpoint_blobs.list_oldest(tx.session_id)
+            oldest = tx.checkpoint_blobs.ask_oldest(tx.session_id)()
             counts.append((tx.blobs.count(tx.session_id), len(oldest)))
 
     assert max(counts[50:]) <= max(counts[:50])

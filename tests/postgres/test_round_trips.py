@@ -300,3 +300,22 @@ def test_the_server_s_clock_costs_no_wait(wire, clean, open_store):
 
     assert wire.waits_of(lambda: store.commit_runtime_state(ready)) == 3
     assert wire.waits_of(store.list_queued_work) == 2
+
+
+def test_letting_go_of_checkpoints_adds_two_waits_now_and_then(wire, clean, open_store):
+    """
+    Every eighth commit asks which checkpoints go and removes them: four waits
+    beyond COMMIT.
+    """
+    store = open_store(address=wire.url(clean.url()))
+    fence = _fence(store)
+    waits = []
+    for number in range(1, 33):
+        commit = RuntimeCommit(
+            session_id=store.session_id,
+            session_execution_lease=fence,
+            checkpoint=HydratedCheckpoint(tool_state={"turn": number}),
+        ).stamped(f"turn-{number}")
+        waits.append(wire.waits_of(lambda: store.commit_runtime_state(commit)))  # noqa: B023
+
+    assert waits == [3] * 15 + [5] + ([3] * 7 + [5]) * 2
