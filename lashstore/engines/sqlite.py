@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -115,6 +116,35 @@ def _free_some(driver: Any) -> None:
     # which frees a page, however many are asked for.
     for _ in range(min(_SHRINK_PAGES, _free_pages(driver))):
         driver.execute("PRAGMA incremental_vacuum(1)")
+
+
+class _WriteTransaction:
+    """
+    A write transaction as a context: a generator would cost a small write as
+    much as a statement.
+    """
+
+    __slots__ = ("_begin", "_connection", "_end")
+
+    def __init__(
+        self,
+        begin: Callable[[], sa.Connection],
+        end: Callable[[sa.Connection, BaseException | None], None],
+    ) -> None:
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> sa.Connection:
+        self._connection = self._begin()
+        return self._connection
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(self._connection, error)
 
 
 class SqliteDatabase:
@@ -260,8 +290,7 @@ class SqliteDatabase:
         """
         return self.write(operation)
 
-    @contextmanager
-    def write_transaction(self) -> Iterator[sa.Connection]:
+    def write_transaction(self) -> AbstractContextManager[sa.Connection]:
         """
         Hold the write lock: commit on success, roll back on any exception.
 
@@ -269,30 +298,70 @@ class SqliteDatabase:
             StoreBusyError: The lock was not had in time.
             ReadOnlyStoreError: The database was opened read-only.
         """
+        return _WriteTransaction(self._begin_write, self._end_write)
+
+    def _begin_write(self) -> sa.Connection:
         if self.is_readonly:
             raise ReadOnlyStoreError
-        with self._exclusively(), self._translated():
-            connection = self._take()
-            driver = _driver(connection)
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                self._require_current()
-                self._open_connection = connection
-                yield connection
-                _commit(connection, driver)
-            except BaseException:
-                connection.close()
-                raise
-            finally:
-                self._open_connection = None
-            self._hold(connection)
-            self._checkpoint_when_due()
+        self._acquire()
+        try:
+            connection = self._begun_immediately()
+        except DRIVER_ERRORS as error:
+            self._write_lock.release()
+            raise self._translation(error) from driver_error(error)
+        except BaseException:
+            self._write_lock.release()
+            raise
+        self._open_connection = connection
+        return connection
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def _begun_immediately(self) -> sa.Connection:
+        if self._closed.is_set():
+            raise StoreClosedError
+        connection = self._take()
+        try:
+            _driver(connection).execute("BEGIN IMMEDIATE")
+            self._require_current()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _end_write(
+        self, connection: sa.Connection, raised: BaseException | None
+    ) -> None:
+        try:
+            if raised is None:
+                self._commit_write(connection)
+                return
+            self._open_connection = None
+            connection.close()
+            if isinstance(raised, DRIVER_ERRORS):
+                raise self._translation(raised) from driver_error(raised)
+        except DRIVER_ERRORS as error:
+            raise self._translation(error) from driver_error(error)
+        finally:
+            self._write_lock.release()
+
+    def _commit_write(self, connection: sa.Connection) -> None:
+        try:
+            _commit(connection, _driver(connection))
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._open_connection = None
+        self._hold(connection)
+        self._checkpoint_when_due()
+
+    def _acquire(self) -> None:
         if not self._write_lock.acquire(timeout=self._options.busy_timeout_ms / 1000):
             msg = "another thread holds the write lock: try again"
             raise StoreBusyError(msg)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        self._acquire()
         try:
             yield
         finally:
