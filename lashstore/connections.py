@@ -127,29 +127,35 @@ def _read_carefully(connection: sqlite3.Connection) -> sqlite3.Connection:
     )
 
 
-def enter_wal(path: Path, options: StoreOptions) -> None:
+def connect_in_wal(path: Path, options: StoreOptions) -> Any:
     """
-    Switch the file at *path* to WAL, if it is not; others may do so too.
+    Open the file at *path* for reading and writing, and switch it to WAL if
+    it is not; others may do so too.
 
     Raises:
+        DatabaseGoneError: There is no such file.
         StoreBusyError: They did for too long.
     """
     deadline = time.monotonic() + options.busy_timeout_ms / 1000
     pause = 0.001
     while True:
         try:
-            connection = connect_writing(path, options)
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-                if mode != "wal":
-                    # Heard only while the file is empty: before anything else.
-                    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                    connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                return
-            finally:
-                connection.close()
+            return _entering_wal(connect_writing(path, options))
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise translate(error, path) from driver_error(error)
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def _entering_wal(connection: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            # Heard only while the file is empty: before anything else.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -2,6 +2,7 @@
 Where a factory's sessions are: a folder of files, or a server.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,6 +105,13 @@ def session_file_name(session_id: str) -> str:
     return f"{readable}-{sha256_hex(session_id.encode())[:16]}.db"
 
 
+# Of the sessions in use: making a path, and its hash for the cache of open
+# databases, costs as much as a look at the head.
+@functools.lru_cache(maxsize=1024)
+def _session_path(root: Path, session_id: str) -> Path:
+    return root / session_file_name(session_id)
+
+
 class FileSessions:
     """
     One file a session, in one folder.
@@ -189,7 +197,7 @@ class FileSessions:
         """
         Return where a session's file is, whether it exists or not.
         """
-        return self._root / session_file_name(session_id)
+        return _session_path(self._root, session_id)
 
     def close(self) -> None:
         """

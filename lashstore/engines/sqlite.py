@@ -28,9 +28,9 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 from lashstore.clock import Clock, SystemClock
 from lashstore.connections import (
     connect_immutable,
+    connect_in_wal,
     connect_reading,
     connect_writing,
-    enter_wal,
     has_wal,
     is_absent,
 )
@@ -54,8 +54,9 @@ from lashstore.files import make_file, refuse_foreign
 from lashstore.model.options import StoreOptions
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
+from lashstore.tables import COMPONENT_TABLES, schema_versions
 
-from .schema import create_tables, find_version, has_tables, require_version
+from .schema import create_tables, read_version, require_version
 
 T = TypeVar("T")
 
@@ -179,7 +180,7 @@ class SqliteDatabase:
         # as much as two statements.
         self._held: list[sa.Connection] = []
         self._reader = _engine(pool)
-        self._immutable = _engine(immutable_pool or pool)
+        self._immutable = _engine(immutable_pool) if immutable_pool else self._reader
 
     # A file has one session only, and the write lock is the whole file's.
     is_shared = False
@@ -577,7 +578,7 @@ def open_readonly(path: Path, component: str) -> SqliteDatabase:
             lambda: connect_immutable(path), dialect=_template.dialect
         ),
     )
-    found = database.read(lambda connection: find_version(connection, component))
+    found, _ = database.read(lambda connection: _find_schema(connection, component))
     require_version(component, found)
     return database
 
@@ -591,9 +592,10 @@ def open_memory(component: str, options: StoreOptions) -> SqliteDatabase:
 
 
 def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
-    enter_wal(path, options)
+    # The first of the pool's: opening one costs as much as the rest of it.
+    first = [connect_in_wal(path, options)]
     pool = QueuePool(
-        lambda: connect_writing(path, options),
+        lambda: first.pop() if first else connect_writing(path, options),
         pool_size=4,
         max_overflow=60,
         timeout=options.busy_timeout_ms / 1000,
@@ -603,14 +605,25 @@ def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
     return SqliteDatabase(pool, path=path, options=options)
 
 
+def _find_schema(connection: sa.Connection, component: str) -> tuple[str | None, bool]:
+    # By hand: SQLAlchemy's inspection takes longer than the rest of opening.
+    listed = _driver(connection).execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    )
+    names = frozenset(name for (name,) in listed)
+    is_versioned = schema_versions.name in names
+    return (
+        read_version(connection, component) if is_versioned else None,
+        any(table.name in names for table in COMPONENT_TABLES[component]),
+    )
+
+
 def _prepared(database: SqliteDatabase, component: str) -> SqliteDatabase:
     try:
-        found, is_made = database.read(
-            lambda c: (find_version(c, component), has_tables(c, component))
-        )
+        found, is_made = database.read(lambda c: _find_schema(c, component))
         if found is None and not is_made:
             database.write(lambda c: create_tables(c, component))
-            found = database.read(lambda c: find_version(c, component))
+            found, _ = database.read(lambda c: _find_schema(c, component))
         require_version(component, found)
     except BaseException:
         database.close()
