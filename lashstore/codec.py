@@ -29,6 +29,12 @@ _json_any = msgspec.json.Decoder().decode
 _unpack_any = msgspec.msgpack.Decoder().decode
 _TIMESTAMP = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff")
 _INFINITY = re.compile(rb"\xcb[\x7f\xff]\xf0\x00{6}")
+# Types of which every value reads back as it was given. Of text, the encoder
+# has refused what is no Unicode; of whole numbers, what is too large.
+_TEXT_LEAVES: frozenset[type] = frozenset((str, int, bool, type(None)))
+_LEAVES = _TEXT_LEAVES | {bytes}
+# Walking a member in Python takes as long as reading so many bytes back.
+_BYTES_A_STEP = 64
 
 
 def to_json(value: Any) -> str:
@@ -88,8 +94,11 @@ def encode_json(value: Any, what: str) -> str:
     encoded = _encode(_json, value, what)
     # NaN, dates, bytes and the like are written by the encoder as something
     # else. Reading back and comparing finds them all at the speed of C; only
-    # a value that differs is walked in Python, to name the culprit.
-    if _json_any(encoded) != value:
+    # a value that differs is walked to the end in Python, to name the culprit.
+    if (
+        not _is_surely_plain(value, _TEXT_LEAVES, encoded)
+        and _json_any(encoded) != value
+    ):
         check_plain(value, what)
     return encoded.decode()
 
@@ -118,10 +127,41 @@ def encode_value(value: Any, what: str) -> bytes:
         InvalidArgumentError: *value* is not plain data; names *what*.
     """
     encoded = _encode(_packer, value, what)
+    if _is_surely_plain(value, _LEAVES, encoded):
+        return encoded
     # An infinity survives the way back and equals itself.
     if _unpack_any(encoded) != value or _INFINITY.search(encoded):
         check_plain(value, what, allow_bytes=True)
     return encoded
+
+
+def _is_surely_plain(value: Any, leaves: frozenset[type], encoded: bytes) -> bool:
+    """
+    Tell whether a short walk shows that what was encoded reads back as it was
+    given: quicker than reading back where members are large. False: it does
+    not show, one way or the other.
+    """
+    steps = len(encoded) // _BYTES_A_STEP
+    pending: list[Any] = [[value]]
+    for container in pending:
+        members = container
+        if type(container) is dict:
+            for key in container:
+                if type(key) is not str:
+                    return False
+            members = container.values()
+        steps -= len(members)
+        if steps < 0:
+            return False
+        for member in members:
+            kind = type(member)
+            if kind in leaves:
+                continue
+            if kind is dict or kind is list:
+                pending.append(member)
+            elif kind is not float or not math.isfinite(member):
+                return False
+    return True
 
 
 def check_plain(value: Any, what: str, *, allow_bytes: bool = False) -> None:
@@ -230,6 +270,8 @@ def hash_json(value: Any, what: str) -> str:
     not written out as text first.
     """
     encoded = _encode(_json, value, what)
+    if _is_surely_plain(value, _TEXT_LEAVES, encoded):
+        return sha256_hex(encoded)
     if _json_any(encoded) != value:
         check_plain(value, what, allow_bytes=True)
         encoded = _encode(_json, _digest_bytes(value), what)

@@ -140,38 +140,31 @@ def _read_carefully(connection: sqlite3.Connection) -> sqlite3.Connection:
     )
 
 
-def enter_wal(path: Path, options: StoreOptions) -> None:
+def connect_in_wal(path: Path, options: StoreOptions) -> Any:
     """
-    Switch the file at *path* to WAL, if it is not; others may do so too.
-    Where a WAL is not safe, switch it back instead.
+    Open the file at *path* for reading and writing, and switch it to WAL if
+    it is not; others may do so too. Where a WAL is not safe, switch it back
+    instead.
 
     Raises:
+        DatabaseGoneError: There is no such file.
         StoreBusyError: They did for too long.
         UnsafeFileSystemError: As `may_use_wal`.
     """
-    switch = _switch_to_wal if may_use_wal(path, options) else _switch_from_wal
+    is_safe = may_use_wal(path, options)
     deadline = time.monotonic() + options.busy_timeout_ms / 1000
     pause = 0.001
     while True:
         try:
-            switch(path, options)
-            return  # noqa: TRY300, the loop ends here
+            if not is_safe:
+                _switch_from_wal(path, options)
+                return connect_writing(path, options)
+            return _entering_wal(connect_writing(path, options))
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise translate(error, path) from driver_error(error)
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
-
-
-def _switch_to_wal(path: Path, options: StoreOptions) -> None:
-    connection = connect_writing(path, options)
-    try:
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":
-            _enter_auto_vacuum(connection)
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    finally:
-        connection.close()
 
 
 def _enter_auto_vacuum(connection: sqlite3.Connection) -> None:
@@ -197,3 +190,15 @@ def _switch_from_wal(path: Path, options: StoreOptions) -> None:
         connection.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
     finally:
         connection.close()
+
+
+def _entering_wal(connection: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            _enter_auto_vacuum(connection)
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection

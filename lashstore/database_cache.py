@@ -4,9 +4,10 @@ Databases kept open, a bounded number of them.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import TracebackType
 
 from .engines import Database
 from .errors import StoreClosedError
@@ -25,8 +26,7 @@ class DatabaseCache:
         self._pins: dict[Path, int] = {}
         self._is_closed = False
 
-    @contextmanager
-    def pinned(self, path: Path) -> Iterator[Database]:
+    def pinned(self, path: Path) -> AbstractContextManager[Database]:
         """
         Return the database at *path*, kept open until the context ends.
 
@@ -34,11 +34,7 @@ class DatabaseCache:
             StoreClosedError: The cache is closed.
             DatabaseGoneError: There is no such file any more.
         """
-        database = self._pin(path)
-        try:
-            yield database
-        finally:
-            self._unpin(path)
+        return _Pin(self._pin, self._unpin, path)
 
     def _pin(self, path: Path) -> Database:
         with self._lock:
@@ -57,11 +53,14 @@ class DatabaseCache:
             self._pins[path] -= 1
             if not self._pins[path]:
                 del self._pins[path]
-            idle = [known for known in self._open if known not in self._pins]
             surplus = len(self._open) - self._limit
-            evicted = [self._open.pop(known) for known in idle[: max(0, surplus)]]
+            evicted = self._evict(surplus) if surplus > 0 else ()
         for database in evicted:
             database.close()
+
+    def _evict(self, count: int) -> Sequence[Database]:
+        idle = [known for known in self._open if known not in self._pins]
+        return [self._open.pop(known) for known in idle[:count]]
 
     def forget(self, path: Path, only: Database | None = None) -> None:
         """
@@ -87,6 +86,35 @@ class DatabaseCache:
             self._open.clear()
         for database in databases:
             database.close()
+
+
+class _Pin:
+    """
+    A database in use, as a context.
+    """
+
+    __slots__ = ("_path", "_pin", "_unpin")
+
+    def __init__(
+        self,
+        pin: Callable[[Path], Database],
+        unpin: Callable[[Path], None],
+        path: Path,
+    ) -> None:
+        self._pin = pin
+        self._unpin = unpin
+        self._path = path
+
+    def __enter__(self) -> Database:
+        return self._pin(self._path)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._unpin(self._path)
 
 
 class CachedSource:

@@ -3,6 +3,7 @@ Where a factory's sessions are: a folder of files, or a server.
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,6 +114,13 @@ def is_session_file_name(name: str) -> bool:
     return _FILE_NAME.fullmatch(name) is not None
 
 
+# Of the sessions in use: making a path, and its hash for the cache of open
+# databases, costs as much as a look at the head.
+@functools.lru_cache(maxsize=1024)
+def _session_path(root: Path, session_id: str) -> Path:
+    return root / session_file_name(session_id)
+
+
 class FileSessions:
     """
     One file a session, in one folder.
@@ -215,7 +223,7 @@ class FileSessions:
         """
         Return where a session's file is, whether it exists or not.
         """
-        return self._root / session_file_name(session_id)
+        return _session_path(self._root, session_id)
 
     def close(self) -> None:
         """

@@ -5,6 +5,7 @@ The tables of a component in an open database: which version, and making them.
 import sqlalchemy as sa
 
 from lashstore.errors import SchemaVersionError
+from lashstore.repos._run import Runner
 from lashstore.tables import (
     COMPONENT_TABLES,
     SCHEMA_VERSIONS,
@@ -29,9 +30,18 @@ def find_version(connection: sa.Connection, component: str) -> str | None:
         schema_versions.name, schema=_schema(connection)
     ):
         return None
-    version: str | None = connection.execute(
-        _find_version, {"component": component}
-    ).scalar_one_or_none()
+    return read_version(connection, component)
+
+
+def read_version(connection: sa.Connection, component: str) -> str | None:
+    """
+    As `find_version`, where the table of versions is known to be there.
+    """
+    version: str | None = (
+        Runner(connection)
+        .execute(_find_version, {"component": component})
+        .scalar_one_or_none()
+    )
     return version
 
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -27,9 +28,9 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 from lashstore.clock import Clock, SystemClock
 from lashstore.connections import (
     connect_immutable,
+    connect_in_wal,
     connect_reading,
     connect_writing,
-    enter_wal,
     has_wal,
     is_absent,
 )
@@ -55,8 +56,9 @@ from lashstore.model.options import StoreOptions
 from lashstore.model.pacing import Pace
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
+from lashstore.tables import COMPONENT_TABLES, schema_versions
 
-from .schema import create_tables, find_version, has_tables, require_version
+from .schema import create_tables, read_version, require_version
 
 T = TypeVar("T")
 
@@ -124,6 +126,35 @@ def _free_some(driver: Any, pages: int) -> None:
         driver.execute("PRAGMA incremental_vacuum(1)")
 
 
+class _WriteTransaction:
+    """
+    A write transaction as a context: a generator would cost a small write as
+    much as a statement.
+    """
+
+    __slots__ = ("_begin", "_connection", "_end")
+
+    def __init__(
+        self,
+        begin: Callable[[], sa.Connection],
+        end: Callable[[sa.Connection, BaseException | None], None],
+    ) -> None:
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> sa.Connection:
+        self._connection = self._begin()
+        return self._connection
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(self._connection, error)
+
+
 class SqliteDatabase:
     """
     One open file, or one in memory: transactions in, typed errors out.
@@ -161,7 +192,7 @@ class SqliteDatabase:
         # as much as two statements.
         self._held: list[sa.Connection] = []
         self._reader = _engine(pool)
-        self._immutable = _engine(immutable_pool or pool)
+        self._immutable = _engine(immutable_pool) if immutable_pool else self._reader
 
     # A file has one session only, and the write lock is the whole file's.
     is_shared = False
@@ -272,8 +303,7 @@ class SqliteDatabase:
         """
         return self.write(operation)
 
-    @contextmanager
-    def write_transaction(self) -> Iterator[sa.Connection]:
+    def write_transaction(self) -> AbstractContextManager[sa.Connection]:
         """
         Hold the write lock: commit on success, roll back on any exception.
 
@@ -281,30 +311,70 @@ class SqliteDatabase:
             StoreBusyError: The lock was not had in time.
             ReadOnlyStoreError: The database was opened read-only.
         """
+        return _WriteTransaction(self._begin_write, self._end_write)
+
+    def _begin_write(self) -> sa.Connection:
         if self.is_readonly:
             raise ReadOnlyStoreError
-        with self._exclusively(), self._translated():
-            connection = self._take()
-            driver = _driver(connection)
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                self._require_current()
-                self._open_connection = connection
-                yield connection
-                _commit(connection, driver)
-            except BaseException:
-                connection.close()
-                raise
-            finally:
-                self._open_connection = None
-            self._hold(connection)
-            self._checkpoint_when_due()
+        self._acquire()
+        try:
+            connection = self._begun_immediately()
+        except DRIVER_ERRORS as error:
+            self._write_lock.release()
+            raise self._translation(error) from driver_error(error)
+        except BaseException:
+            self._write_lock.release()
+            raise
+        self._open_connection = connection
+        return connection
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def _begun_immediately(self) -> sa.Connection:
+        if self._closed.is_set():
+            raise StoreClosedError
+        connection = self._take()
+        try:
+            _driver(connection).execute("BEGIN IMMEDIATE")
+            self._require_current()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _end_write(
+        self, connection: sa.Connection, raised: BaseException | None
+    ) -> None:
+        try:
+            if raised is None:
+                self._commit_write(connection)
+                return
+            self._open_connection = None
+            connection.close()
+            if isinstance(raised, DRIVER_ERRORS):
+                raise self._translation(raised) from driver_error(raised)
+        except DRIVER_ERRORS as error:
+            raise self._translation(error) from driver_error(error)
+        finally:
+            self._write_lock.release()
+
+    def _commit_write(self, connection: sa.Connection) -> None:
+        try:
+            _commit(connection, _driver(connection))
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._open_connection = None
+        self._hold(connection)
+        self._checkpoint_when_due()
+
+    def _acquire(self) -> None:
         if not self._write_lock.acquire(timeout=self._options.busy_timeout_ms / 1000):
             msg = "another thread holds the write lock: try again"
             raise StoreBusyError(msg)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        self._acquire()
         try:
             yield
         finally:
@@ -533,7 +603,7 @@ def open_readonly(path: Path, component: str) -> SqliteDatabase:
         UnsafeFileSystemError: It has a WAL, where none is safe.
     """
     database = open_any_version(path)
-    found = database.read(lambda connection: find_version(connection, component))
+    found, _ = database.read(lambda connection: _find_schema(connection, component))
     require_version(component, found)
     return database
 
@@ -578,9 +648,10 @@ def open_memory(component: str, options: StoreOptions) -> SqliteDatabase:
 
 
 def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
-    enter_wal(path, options)
+    # The first of the pool's: opening one costs as much as the rest of it.
+    first = [connect_in_wal(path, options)]
     pool = QueuePool(
-        lambda: connect_writing(path, options),
+        lambda: first.pop() if first else connect_writing(path, options),
         pool_size=4,
         max_overflow=60,
         timeout=options.busy_timeout_ms / 1000,
@@ -590,14 +661,25 @@ def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
     return SqliteDatabase(pool, path=path, options=options)
 
 
+def _find_schema(connection: sa.Connection, component: str) -> tuple[str | None, bool]:
+    # By hand: SQLAlchemy's inspection takes longer than the rest of opening.
+    listed = _driver(connection).execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    )
+    names = frozenset(name for (name,) in listed)
+    is_versioned = schema_versions.name in names
+    return (
+        read_version(connection, component) if is_versioned else None,
+        any(table.name in names for table in COMPONENT_TABLES[component]),
+    )
+
+
 def _prepared(database: SqliteDatabase, component: str) -> SqliteDatabase:
     try:
-        found, is_made = database.read(
-            lambda c: (find_version(c, component), has_tables(c, component))
-        )
+        found, is_made = database.read(lambda c: _find_schema(c, component))
         if found is None and not is_made:
             database.write(lambda c: create_tables(c, component))
-            found = database.read(lambda c: find_version(c, component))
+            found, _ = database.read(lambda c: _find_schema(c, component))
         require_version(component, found)
     except BaseException:
         database.close()

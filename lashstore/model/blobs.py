@@ -25,6 +25,7 @@ from .record import (
 BlobRef = str
 
 CHECKPOINT_SCHEMA_VERSION = 1
+_OPTIONAL_BYTES = bytes | None
 _REF = re.compile(r"[0-9a-f]{64}")
 
 
@@ -303,7 +304,7 @@ def _encode_checkpoint(checkpoint: HydratedCheckpoint) -> EncodedCheckpoint:
     require_optional_counter(
         "plugin_snapshot_revision", checkpoint.plugin_snapshot_revision
     )
-    require_record("execution_state", checkpoint.execution_state, bytes | None)
+    require_record("execution_state", checkpoint.execution_state, _OPTIONAL_BYTES)
     blobs: list[EncodedBlob] = []
     refs: dict[str, BlobRef | None] = {}
     kept: list[BlobRef] = []

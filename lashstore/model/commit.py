@@ -173,6 +173,12 @@ def _place_of(node_id: str | None, place: dict[str, int]) -> int | str | None:
     return None if node_id is None else place.get(node_id, node_id)
 
 
+# Made once: a union takes longer to make than to ask.
+_OPTIONAL_FENCE = SessionExecutionLeaseFence | None
+_OPTIONAL_COMPLETION = SessionExecutionLeaseCompletion | None
+_OPTIONAL_STAMP = TurnCommitStamp | None
+
+
 class StoredTurn(Record, frozen=True, kw_only=True):
     """
     A committed turn: its hash, and the result a replay returns.
@@ -209,12 +215,12 @@ def prepare_commit(commit: RuntimeCommit, *, bound_session_id: str) -> PreparedC
     require_record(
         "session_execution_lease",
         commit.session_execution_lease,
-        SessionExecutionLeaseFence | None,
+        _OPTIONAL_FENCE,
     )
     require_record(
         "release_session_execution_lease",
         commit.release_session_execution_lease,
-        SessionExecutionLeaseCompletion | None,
+        _OPTIONAL_COMPLETION,
     )
     require_text("current_agent_frame_id", commit.current_agent_frame_id)
     require_optional_text(
@@ -241,7 +247,7 @@ def prepare_commit(commit: RuntimeCommit, *, bound_session_id: str) -> PreparedC
 
 
 def _check_stamp(stamp: TurnCommitStamp | None) -> None:
-    require_record("turn_commit", stamp, TurnCommitStamp | None)
+    require_record("turn_commit", stamp, _OPTIONAL_STAMP)
     if stamp is not None:
         require_text("a stamp's session_id", stamp.session_id)
         require_text("a stamp's turn_id", stamp.turn_id)

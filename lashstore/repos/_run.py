@@ -13,6 +13,7 @@ asks for it, and one wait fetches all results up to there. So a transaction
 costs a round trip a question that depends on an answer, not one a statement.
 """
 
+import functools
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -189,7 +190,8 @@ class _Compiled:
         if self._row is None:
             names = [column[0] for column in cursor.description]
             kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
-            self._row = kind._make
+            # What `kind._make` does, but in C.
+            self._row = functools.partial(tuple.__new__, kind)
         return list(map(self._row, found))
 
     def run(self, driver: Any, values: _Values) -> _Result:
@@ -245,7 +247,7 @@ class Runner:
     Runs statements on a connection, with the calls of that connection.
     """
 
-    __slots__ = ("_connection", "_driver")
+    __slots__ = ("_connection", "_driver", "_known")
 
     @classmethod
     def over(cls, connection: "sa.Connection | Runner") -> "Runner":
@@ -260,6 +262,8 @@ class Runner:
         self._driver: Any = None
         if asks_core(connection):
             return
+        dialect: Any = connection.dialect
+        self._known: dict[Any, _Compiled] = dialect.statements
         driver: Any = connection.connection.driver_connection
         # Rows are fetched at once, so one cursor serves the transaction.
         self._driver = (
@@ -294,7 +298,8 @@ class Runner:
                 statement, values, execution_options=_COUNTING
             )
             return result  # type: ignore[no-any-return]
-        if isinstance(values, Mapping):
+        # A dictionary nearly always, and asking an abstract class takes long.
+        if type(values) is dict or isinstance(values, Mapping):
             return self._compiled(statement, values).run(self._driver, values)
         return self._compiled(statement, values[0]).run_many(self._driver, values)
 
@@ -311,10 +316,9 @@ class Runner:
 
     def _compiled(self, statement: Any, values: _Values) -> _Compiled:
         # By identity: statements are module constants, so this does not grow.
-        dialect: Any = self._connection.dialect
-        known: dict[Any, _Compiled] = dialect.statements
-        found = known.get(statement)
+        found = self._known.get(statement)
         if found is None:
             kind = _CompiledForServer if self.locks_rows else _Compiled
-            found = known.setdefault(statement, kind(statement, dialect, list(values)))
+            compiled = kind(statement, self._connection.dialect, list(values))
+            found = self._known.setdefault(statement, compiled)
         return found

@@ -268,7 +268,8 @@ class SessionGraphRepository:
             _node_from_row(session_id, row) for row in rows if not row.is_tombstoned
         )
         for row in rows:
-            _verify(session_id, row)
+            if row.is_tombstoned:
+                _verify(session_id, row)
         if rows and not rows[0].is_tombstoned and rows[0].parent_node_id is not None:
             raise _broken_path(
                 rows[0].node_id, f"its parent {rows[0].parent_node_id!r} is missing"

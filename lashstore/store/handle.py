@@ -165,13 +165,26 @@ class StoreHandle:
                 self._thread.is_writing = False
 
     def _read(self, operation: Callable[[SessionTransaction], T]) -> T:
-        with self._database() as database:
-            return database.read(lambda c: operation(self._transaction_over(c)))
+        return self._run(operation, is_write=False)
 
     def _write(self, operation: Callable[[SessionTransaction], T]) -> T:
         self._refuse_nested()
-        with self._database() as database:
-            return database.write(lambda c: operation(self._transaction_over(c)))
+        return self._run(operation, is_write=True)
+
+    def _run(
+        self, operation: Callable[[SessionTransaction], T], *, is_write: bool
+    ) -> T:
+        # As `_database`, without the generator: a small read is 20 µs.
+        if self._is_closed:
+            raise StoreClosedError
+        try:
+            with self._source.pinned() as database:
+                if database is not self._checked_database:
+                    self._check_identity(database)
+                run = database.write if is_write else database.read
+                return run(lambda c: operation(self._transaction_over(c)))
+        except DatabaseGoneError:
+            raise SessionDeletedError(session_id=self.session_id) from None
 
     def _transaction_over(self, connection: sa.Connection) -> SessionTransaction:
         return SessionTransaction(connection, self.session_id, self._clock)

@@ -2,6 +2,8 @@
 The repositories of one open transaction.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lashstore.clock import Clock
@@ -33,27 +35,38 @@ class SessionTransaction:
     methods take the session's id first: `tx.heads.find(tx.session_id)`.
     """
 
+    sessions: SessionRepository
+    session_meta: SessionMetaRepository
+    heads: SessionHeadRepository
+    graph: SessionGraphRepository
+    blobs: BlobRepository
+    checkpoints: CheckpointRepository
+    checkpoint_blobs: CheckpointBlobRepository
+    artifacts: ArtifactRepository
+    usage: UsageRepository
+    turn_commits: TurnCommitRepository
+    execution_leases: ExecutionLeaseRepository
+    queued_work: QueuedWorkRepository
+    turn_inputs: TurnInputRepository
+    attachments: AttachmentRepository
+
     def __init__(
         self, connection: sa.Connection, session_id: str, clock: Clock
     ) -> None:
         self.session_id = session_id
         self._clock = clock
         self._now_ms: int | None = None
-        rows = Runner(connection)
-        self.sessions = SessionRepository(rows)
-        self.session_meta = SessionMetaRepository(rows)
-        self.heads = SessionHeadRepository(rows)
-        self.graph = SessionGraphRepository(rows)
-        self.blobs = BlobRepository(rows)
-        self.checkpoints = CheckpointRepository(rows)
-        self.checkpoint_blobs = CheckpointBlobRepository(rows)
-        self.artifacts = ArtifactRepository(rows)
-        self.usage = UsageRepository(rows)
-        self.turn_commits = TurnCommitRepository(rows)
-        self.execution_leases = ExecutionLeaseRepository(rows)
-        self.queued_work = QueuedWorkRepository(rows)
-        self.turn_inputs = TurnInputRepository(rows)
-        self.attachments = AttachmentRepository(rows)
+        self._rows = Runner(connection)
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when it is first asked for: most transactions need few.
+        kind = _REPOSITORIES.get(name)
+        if kind is None:
+            msg = f"a transaction has no {name!r}"
+            raise AttributeError(msg, name=name, obj=self)
+        repository = kind(self._rows)
+        setattr(self, name, repository)
+        return repository
 
     @property
     def now_ms(self) -> int:
@@ -63,3 +76,6 @@ class SessionTransaction:
         if self._now_ms is None:
             self._now_ms = self._clock.now_ms()
         return self._now_ms
+
+
+_REPOSITORIES = SessionTransaction.__annotations__

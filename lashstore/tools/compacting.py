@@ -4,7 +4,7 @@
 
 from pathlib import Path
 
-from lashstore.connections import enter_wal
+from lashstore.connections import connect_in_wal
 from lashstore.engines.schema import component_versions
 from lashstore.engines.sqlite import open_any_version, open_database
 from lashstore.errors import SchemaVersionError
@@ -59,7 +59,7 @@ def compact(
 def _compact_file(path: Path, options: StoreOptions) -> None:
     refuse_foreign(path, options.busy_timeout_ms)
     # Reading cannot recover a WAL whose index is gone; this does.
-    enter_wal(path, options)
+    connect_in_wal(path, options).close()
     reader = open_any_version(path)
     try:
         versions = reader.read(component_versions)
