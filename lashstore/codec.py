@@ -33,8 +33,10 @@ _INFINITY = re.compile(rb"\xcb[\x7f\xff]\xf0\x00{6}")
 # has refused what is no Unicode; of whole numbers, what is too large.
 _TEXT_LEAVES = frozenset((str, int, bool, type(None)))
 _LEAVES = _TEXT_LEAVES | {bytes}
-# Walking a member in Python takes as long as reading so many bytes back.
+# Walking a member in Python takes as long as reading so many bytes back, and
+# what is shorter than this is read back at once.
 _BYTES_A_STEP = 64
+_WORTH_A_WALK = 32 * 1024
 
 
 def to_json(value: Any) -> str:
@@ -141,6 +143,8 @@ def _is_surely_plain(value: Any, leaves: frozenset[type], encoded: bytes) -> boo
     given: quicker than reading back where members are large. False: it does
     not show, one way or the other.
     """
+    if len(encoded) < _WORTH_A_WALK:
+        return False
     steps = len(encoded) // _BYTES_A_STEP
     pending: list[Any] = [[value]]
     for container in pending:

@@ -37,9 +37,11 @@ def read_version(connection: sa.Connection, component: str) -> str | None:
     """
     As `find_version`, where the table of versions is known to be there.
     """
-    version: str | None = Runner(connection).execute(
-        _find_version, {"component": component}
-    ).scalar_one_or_none()
+    version: str | None = (
+        Runner(connection)
+        .execute(_find_version, {"component": component})
+        .scalar_one_or_none()
+    )
     return version
 
 
