@@ -29,12 +29,14 @@ _json_any = msgspec.json.Decoder().decode
 _unpack_any = msgspec.msgpack.Decoder().decode
 _TIMESTAMP = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff")
 _INFINITY = re.compile(rb"\xcb[\x7f\xff]\xf0\x00{6}")
-# Types of which every value reads back as it was given. Of text, the encoder
-# has refused what is no Unicode; of whole numbers, what is too large.
-_TEXT_LEAVES: frozenset[type] = frozenset((str, int, bool, type(None)))
-_LEAVES = _TEXT_LEAVES | {bytes}
-# Walking a member in Python takes as long as reading so many bytes back.
+# Types of which every value reads back as it was given: the encoder has
+# refused text that is no Unicode.
+_TEXT_LEAVES: frozenset[Any] = frozenset((str, bool, type(None)))
+_LEAVES: frozenset[Any] = _TEXT_LEAVES | {bytes}
+# Walking a member in Python takes as long as reading so many bytes back, and
+# what is shorter than this is read back at once.
 _BYTES_A_STEP = 64
+_WORTH_A_WALK = 32 * 1024
 
 
 def to_json(value: Any) -> str:
@@ -135,13 +137,13 @@ def encode_value(value: Any, what: str) -> bytes:
     return encoded
 
 
-def _is_surely_plain(value: Any, leaves: frozenset[type], encoded: bytes) -> bool:
+def _is_surely_plain(value: Any, leaves: frozenset[Any], encoded: bytes) -> bool:
     """
     Tell whether a short walk shows that what was encoded reads back as it was
     given: quicker than reading back where members are large. False: it does
     not show, one way or the other.
     """
-    steps = len(encoded) // _BYTES_A_STEP
+    steps = (len(encoded) - _WORTH_A_WALK) // _BYTES_A_STEP
     pending: list[Any] = [[value]]
     for container in pending:
         members = container
@@ -159,9 +161,16 @@ def _is_surely_plain(value: Any, leaves: frozenset[type], encoded: bytes) -> boo
                 continue
             if kind is dict or kind is list:
                 pending.append(member)
-            elif kind is not float or not math.isfinite(member):
+            elif not _is_sure_number(kind, member):
                 return False
     return True
+
+
+def _is_sure_number(kind: Any, number: Any) -> bool:
+    # Longer whole numbers are JSON too, and are read back to see.
+    if kind is int:
+        return bool(-MAX_COUNTER <= number <= MAX_COUNTER)
+    return kind is float and math.isfinite(number)
 
 
 def check_plain(value: Any, what: str, *, allow_bytes: bool = False) -> None:

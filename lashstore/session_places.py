@@ -23,7 +23,7 @@ from .files import remove_files
 from .model.options import StoreOptions
 from .model.session import SessionIdentity
 from .repos.sessions import SessionRepository
-from .store.handle import bind, find_identity
+from .store.handle import bind, find_identity, seed_session
 from .tables import SESSION_COMPONENT
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -144,7 +144,9 @@ class FileSessions:
         """
         path = self.path_for_session(session_id)
         if is_absent(path):
-            open_database(path, SESSION_COMPONENT, self._options).close()
+            open_database(
+                path, SESSION_COMPONENT, self._options, seed=seed_session(session_id)
+            ).close()
         return self._place(path, session_id)
 
     def find(self, session_id: str) -> SessionPlace | None:

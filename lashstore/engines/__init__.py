@@ -12,7 +12,7 @@ from lashstore.model.options import StoreOptions
 from lashstore.model.record import require_text
 
 from . import sqlite
-from .base import Database, Notifications, Source, shown_url
+from .base import Database, Notifications, Seed, Source, shown_url
 from .sqlite import STEPS_PER_CHECKPOINT, open_memory, open_readonly
 
 if TYPE_CHECKING:
@@ -86,13 +86,19 @@ def open_any_server(url: sa.URL) -> "ServerDatabase":
     return postgres.open_any_version(url, StoreOptions())
 
 
-def open_database(target: Target, component: str, options: StoreOptions) -> Database:
+def open_database(
+    target: Target, component: str, options: StoreOptions, *, seed: Seed = None
+) -> Database:
     """
     Open a database, or make it, with the tables of *component* in it.
+
+    Args:
+        seed: Called in the transaction that makes a new file; a server's
+            database is not made here.
 
     Raises:
         As `open_database` of the engine's module.
     """
     if isinstance(target, sa.URL):
         return open_server(target, component, options)
-    return sqlite.open_database(target, component, options)
+    return sqlite.open_database(target, component, options, seed=seed)

@@ -4,7 +4,7 @@ What the stores ask of a database, whichever engine it is on.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,6 +12,9 @@ from lashstore.clock import Clock
 from lashstore.model.session import SessionIdentity
 
 T = TypeVar("T")
+
+# What a new file gets with its tables, in one transaction; None: nothing.
+Seed: TypeAlias = Callable[[sa.Connection], None] | None
 
 
 class Notifications(Protocol):

@@ -11,6 +11,7 @@ The rules behind this module:
   connection holds the write lock.
 """
 
+import functools
 import logging
 import os
 import sqlite3
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
@@ -56,13 +57,17 @@ from lashstore.model.options import StoreOptions
 from lashstore.model.pacing import Pace
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
+from lashstore.repos._run import Runner
 from lashstore.tables import COMPONENT_TABLES, schema_versions
 
+from .base import Seed
 from .schema import create_tables, read_version, require_version
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+_add_versions = sa.insert(schema_versions)
 
 _READ_ATTEMPTS = 20
 _OPEN_ATTEMPTS = 10
@@ -543,7 +548,12 @@ class SqliteDatabase:
 
 
 def open_database(
-    path: Path, component: str, options: StoreOptions, *, create: bool = True
+    path: Path,
+    component: str,
+    options: StoreOptions,
+    *,
+    create: bool = True,
+    seed: Seed = None,
 ) -> SqliteDatabase:
     """
     Open the database at *path*, with the tables of *component* in it.
@@ -555,6 +565,8 @@ def open_database(
 
         create: False leaves an absent file absent.
 
+        seed: Called in the transaction that makes the tables of a new file.
+
     Raises:
         DatabaseGoneError: It is absent and not to be made.
         NotALashStoreError: It is some other file; it was left untouched.
@@ -564,7 +576,7 @@ def open_database(
     """
     for _ in range(_OPEN_ATTEMPTS):
         try:
-            return _open_once(path, component, options, create=create)
+            return _open_once(path, component, options, create=create, seed=seed)
         except DatabaseGoneError:
             # Deleted this very moment.
             if not create:
@@ -576,14 +588,14 @@ def open_database(
 
 
 def _open_once(
-    path: Path, component: str, options: StoreOptions, *, create: bool
+    path: Path, component: str, options: StoreOptions, *, create: bool, seed: Seed
 ) -> SqliteDatabase:
     # Before anything is made: a file must not be left where it cannot be used.
     may_use_wal(path, options)
     if is_absent(path):
         if not create:
             raise DatabaseGoneError(str(path))
-        make_file(path, options, lambda: _fill(path, component, options))
+        make_file(path, options, lambda: _fill(path, component, options, seed))
     try:
         refuse_foreign(path, options.busy_timeout_ms)
         database = _connect_pool(path, options)
@@ -661,12 +673,16 @@ def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
     return SqliteDatabase(pool, path=path, options=options)
 
 
-def _find_schema(connection: sa.Connection, component: str) -> tuple[str | None, bool]:
+def _table_names(connection: sa.Connection) -> frozenset[str]:
     # By hand: SQLAlchemy's inspection takes longer than the rest of opening.
     listed = _driver(connection).execute(
         "SELECT name FROM sqlite_master WHERE type = 'table'"
     )
-    names = frozenset(name for (name,) in listed)
+    return frozenset(name for (name,) in listed)
+
+
+def _find_schema(connection: sa.Connection, component: str) -> tuple[str | None, bool]:
+    names = _table_names(connection)
     is_versioned = schema_versions.name in names
     return (
         read_version(connection, component) if is_versioned else None,
@@ -678,7 +694,7 @@ def _prepared(database: SqliteDatabase, component: str) -> SqliteDatabase:
     try:
         found, is_made = database.read(lambda c: _find_schema(c, component))
         if found is None and not is_made:
-            database.write(lambda c: create_tables(c, component))
+            database.write(lambda c: _create_tables(c, component))
             found, _ = database.read(lambda c: _find_schema(c, component))
         require_version(component, found)
     except BaseException:
@@ -687,9 +703,63 @@ def _prepared(database: SqliteDatabase, component: str) -> SqliteDatabase:
     return database
 
 
-def _fill(path: Path, component: str, options: StoreOptions) -> None:
+def _fill(path: Path, component: str, options: StoreOptions, seed: Seed) -> None:
+    def operation(connection: sa.Connection) -> None:
+        _create_tables(connection, component)
+        if seed is not None:
+            seed(connection)
+
     database = _connect_pool(path, options)
     try:
-        database.write(lambda connection: create_tables(connection, component))
+        database.write(operation)
     finally:
         database.close()
+
+
+class _Schema(NamedTuple):
+    """
+    What makes a component's tables: statements by the table they are for, and
+    its version.
+    """
+
+    statements: tuple[tuple[str, str], ...]
+    versions: tuple[dict[str, str], ...]
+    application_id: int
+
+
+@functools.cache
+def _schema_of(component: str) -> _Schema:
+    # What SQLAlchemy makes in a database of its own, read back: working out
+    # the statements takes longer than the rest of making a file.
+    pool = StaticPool(
+        lambda: connect_writing(None, StoreOptions()), dialect=_template.dialect
+    )
+    with _engine(pool).begin() as connection:
+        create_tables(connection, component)
+        driver = _driver(connection)
+        statements = driver.execute(
+            "SELECT tbl_name, sql FROM sqlite_master"
+            " WHERE sql IS NOT NULL ORDER BY rowid"
+        ).fetchall()
+        versions = connection.execute(sa.select(schema_versions)).mappings()
+        (application_id,) = driver.execute("PRAGMA application_id").fetchone()
+        found = _Schema(tuple(statements), tuple(map(dict, versions)), application_id)
+    pool.dispose()
+    return found
+
+
+def _create_tables(connection: sa.Connection, component: str) -> None:
+    """
+    Make a component's tables, unless somebody else was first; the caller
+    holds the lock that shows it.
+    """
+    names = _table_names(connection)
+    if any(table.name in names for table in COMPONENT_TABLES[component]):
+        return
+    schema, driver = _schema_of(component), _driver(connection)
+    if schema_versions.name not in names:
+        driver.execute(f"PRAGMA application_id = {schema.application_id}")
+    for table, statement in schema.statements:
+        if table not in names:
+            driver.execute(statement)
+    Runner(connection).execute(_add_versions, schema.versions)

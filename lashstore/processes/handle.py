@@ -3,8 +3,7 @@ What every part of `ProcessRegistry` is built on.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,6 +11,7 @@ from lashstore.clock import Clock, ask_ahead
 from lashstore.deployment import ComponentDatabase, DeploymentStore
 from lashstore.errors import ProcessLeaseExpiredError, UnknownProcessError
 from lashstore.model.process_leases import ProcessLease, find_held
+from lashstore.repos._run import Runner
 from lashstore.repos.handle_grants import HandleGrantRepository
 from lashstore.repos.notifications import NotificationRepository
 from lashstore.repos.process_events import ProcessEventRepository
@@ -28,51 +28,35 @@ class RegistryTransaction:
     The registry's repositories, bound to one open connection.
     """
 
-    def __init__(self, connection: sa.Connection, clock: Clock) -> None:
-        self._connection = connection
-        self._clock = clock
+    processes: ProcessRepository
+    events: ProcessEventRepository
+    grants: HandleGrantRepository
+    notifications: NotificationRepository
+    leases: ProcessLeaseRepository
 
-    @cached_property
+    def __init__(self, connection: sa.Connection, clock: Clock) -> None:
+        self._clock = clock
+        self._now_ms: int | None = None
+        self._rows = Runner(connection)
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when it is first asked for: most transactions need few.
+        kind = _REPOSITORIES.get(name)
+        if kind is None:
+            msg = f"a transaction has no {name!r}"
+            raise AttributeError(msg, name=name, obj=self)
+        repository = kind(self._rows)
+        setattr(self, name, repository)
+        return repository
+
+    @property
     def now_ms(self) -> int:
         """
         The operation's time: read once, when it is first needed.
         """
-        return self._clock.now_ms()
-
-    @cached_property
-    def processes(self) -> ProcessRepository:
-        """
-        Processes.
-        """
-        return ProcessRepository(self._connection)
-
-    @cached_property
-    def events(self) -> ProcessEventRepository:
-        """
-        Events and wakes.
-        """
-        return ProcessEventRepository(self._connection)
-
-    @cached_property
-    def grants(self) -> HandleGrantRepository:
-        """
-        Handle grants.
-        """
-        return HandleGrantRepository(self._connection)
-
-    @cached_property
-    def notifications(self) -> NotificationRepository:
-        """
-        Messages to other hosts.
-        """
-        return NotificationRepository(self._connection)
-
-    @cached_property
-    def leases(self) -> ProcessLeaseRepository:
-        """
-        Process leases.
-        """
-        return ProcessLeaseRepository(self._connection)
+        if self._now_ms is None:
+            self._now_ms = self._clock.now_ms()
+        return self._now_ms
 
     def hold(self, process_id: str) -> None:
         """
@@ -87,7 +71,9 @@ class RegistryTransaction:
         """
         Tell other hosts of processes that those who wait should look at.
         """
-        self.notifications.tell([topic_of_process(each) for each in process_ids])
+        # Topics are hashes, and a file has nobody to be told.
+        if self._rows.locks_rows:
+            self.notifications.tell([topic_of_process(each) for each in process_ids])
 
     def get(self, process_id: str) -> StoredProcess:
         """
@@ -121,6 +107,9 @@ class RegistryTransaction:
         row = self.leases.find(process_id)
         if find_held(row, fence, now_ms=self.now_ms) is None:
             raise ProcessLeaseExpiredError(process_id=process_id)
+
+
+_REPOSITORIES = RegistryTransaction.__annotations__
 
 
 class RegistryHandle(DeploymentStore):

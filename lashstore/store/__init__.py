@@ -21,7 +21,7 @@ from lashstore.tables import SCHEMA_VERSIONS, SESSION_COMPONENT
 
 from .attachments import AttachmentManifestStore
 from .commits import CommitStore
-from .handle import StoreHandle, bind, find_identity
+from .handle import StoreHandle, bind, find_identity, seed_session
 from .leases import LeaseStore
 from .maintenance import MaintenanceStore
 from .queue import QueueStore
@@ -83,7 +83,12 @@ class Store(
             BackendError: The file cannot be opened.
         """
         require_text("session_id", session_id)
-        database = open_database(parse_target(target), SESSION_COMPONENT, options)
+        database = open_database(
+            parse_target(target),
+            SESSION_COMPONENT,
+            options,
+            seed=seed_session(session_id),
+        )
         try:
             identity = bind(database, session_id)
         except BaseException:

@@ -85,12 +85,29 @@ def _bind_first(
 ) -> SessionIdentity | None:
     found = _find_identity(connection, session_id, database)
     if found is None:
-        new = SessionIdentity(session_id=session_id, incarnation=secrets.token_hex(16))
         repository = SessionRepository(connection)
-        repository.add(new)
+        repository.add(_new_identity(session_id))
         # On a server another host may have been first.
         found = repository.find(session_id)
     return found
+
+
+def seed_session(session_id: str) -> Callable[[sa.Connection], None]:
+    """
+    Return what makes a new file the session's, with its tables at once: a
+    commit less than `bind` on its own.
+    """
+
+    def seed(connection: sa.Connection) -> None:
+        repository = SessionRepository(connection)
+        if repository.find_any() is None:
+            repository.add(_new_identity(session_id))
+
+    return seed
+
+
+def _new_identity(session_id: str) -> SessionIdentity:
+    return SessionIdentity(session_id=session_id, incarnation=secrets.token_hex(16))
 
 
 class StoreHandle:

@@ -7,23 +7,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.clock import Clock
-from lashstore.repos import (
-    ArtifactRepository,
-    AttachmentRepository,
-    BlobRepository,
-    CheckpointBlobRepository,
-    CheckpointRepository,
-    ExecutionLeaseRepository,
-    QueuedWorkRepository,
-    SessionGraphRepository,
-    SessionHeadRepository,
-    SessionMetaRepository,
-    SessionRepository,
-    TurnCommitRepository,
-    TurnInputRepository,
-    UsageRepository,
-)
 from lashstore.repos._run import Runner
+from lashstore.repos.artifacts import ArtifactRepository
+from lashstore.repos.attachments import AttachmentRepository
+from lashstore.repos.blobs import BlobRepository
+from lashstore.repos.checkpoint_blobs import CheckpointBlobRepository
+from lashstore.repos.checkpoints import CheckpointRepository
+from lashstore.repos.graph import SessionGraphRepository
+from lashstore.repos.heads import SessionHeadRepository
+from lashstore.repos.leases import ExecutionLeaseRepository
+from lashstore.repos.queue import QueuedWorkRepository
+from lashstore.repos.session_meta import SessionMetaRepository
+from lashstore.repos.sessions import SessionRepository
+from lashstore.repos.turn_commits import TurnCommitRepository
+from lashstore.repos.turn_inputs import TurnInputRepository
+from lashstore.repos.usage import UsageRepository
 
 
 class SessionTransaction:
