@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .attachments import (
         reclaim_orphaned_attachments as reclaim_orphaned_attachments,
     )
+    from .ciphers import (
+        AesGcmCipher as AesGcmCipher,
+    )
+    from .ciphers import (
+        ContentCipher as ContentCipher,
+    )
     from .clock import (
         Clock as Clock,
     )
@@ -107,6 +113,9 @@ if TYPE_CHECKING:
     )
     from .errors import (
         ReadOnlyStoreError as ReadOnlyStoreError,
+    )
+    from .errors import (
+        ContentKeyError as ContentKeyError,
     )
     from .errors import (
         RecordVersionError as RecordVersionError,
@@ -705,6 +714,10 @@ _HOMES = {
         "SessionAttachmentStore",
         "reclaim_orphaned_attachments",
     ),
+    "ciphers": (
+        "AesGcmCipher",
+        "ContentCipher",
+    ),
     "clock": (
         "Clock",
         "ManualClock",
@@ -738,6 +751,7 @@ _HOMES = {
         "ProcessTerminalError",
         "QueuedWorkClaimExpiredError",
         "ReadOnlyStoreError",
+        "ContentKeyError",
         "RecordVersionError",
         "SchemaVersionError",
         "SessionBindingMismatchError",

@@ -25,6 +25,7 @@ from .errors import (
     AttachmentNotFoundError,
     BackendError,
     CorruptRecordError,
+    InvalidArgumentError,
     SessionDeletedError,
 )
 from .failures import translate
@@ -342,6 +343,16 @@ class SessionAttachmentStore:
     """
 
     def __init__(self, inner: AttachmentStore, store: Store) -> None:
+        """
+        Raises:
+            InvalidArgumentError: The session is sealed; the bytes would not be.
+        """
+        if store.is_sealed:
+            msg = (
+                "a session's attachments would be stored plain beside its sealed "
+                "content: keep them as blobs, or in a store of the host's"
+            )
+            raise InvalidArgumentError(msg)
         self._inner = inner
         self._store = store
         self._lock = threading.Lock()

@@ -144,7 +144,7 @@ class FileSessions:
 
     def _place(self, path: Path, session_id: str) -> SessionPlace:
         with self._cache.pinned(path) as database:
-            identity = bind(database, session_id)
+            identity = bind(database, session_id, self._options.cipher)
             return SessionPlace(path, self._source(path), database, identity)
 
     def _source(self, path: Path) -> Source:
@@ -210,6 +210,7 @@ class ServerSessions:
         """
         self._url = url
         self._database = open_server(url, SESSION_COMPONENT, options)
+        self._cipher = options.cipher
 
     @property
     def clock(self) -> Clock:
@@ -222,7 +223,7 @@ class ServerSessions:
         """
         Return a session's rows, made if there are none.
         """
-        return self._place(bind(self._database, session_id))
+        return self._place(bind(self._database, session_id, self._cipher))
 
     def find(self, session_id: str) -> SessionPlace | None:
         """

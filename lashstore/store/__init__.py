@@ -78,6 +78,8 @@ class Store(
             NotALashStoreError: The file is something else; it was left as
                 it is.
             SchemaVersionError: The file is of another schema version.
+            ContentKeyError: The session is sealed and the options have not
+                its key, or it is plain and they have one.
             InvalidArgumentError: The id cannot be stored.
             StoreBusyError: The file was locked too long; retry.
             BackendError: The file cannot be opened.
@@ -85,7 +87,7 @@ class Store(
         require_text("session_id", session_id)
         database = open_database(parse_target(target), SESSION_COMPONENT, options)
         try:
-            identity = bind(database, session_id)
+            identity = bind(database, session_id, options.cipher)
         except BaseException:
             database.close()
             raise
@@ -106,11 +108,13 @@ class Store(
         """
         require_text("session_id", session_id)
         database = open_memory(SESSION_COMPONENT, options)
-        identity = bind(database, session_id)
+        identity = bind(database, session_id, options.cipher)
         return cls(database, database, identity, options=options, clock=clock)
 
     @classmethod
-    def open_readonly(cls, path: str | Path) -> Self:
+    def open_readonly(
+        cls, path: str | Path, *, options: StoreOptions = StoreOptions()
+    ) -> Self:
         """
         Open a session's file to look at it, while hosts write or not.
 
@@ -122,17 +126,23 @@ class Store(
             NotALashStoreError: The file is something else.
             SchemaVersionError: The file is of another schema version, or has
                 no session.
+            ContentKeyError: The session is sealed, and the options have not
+                its key.
             BackendError: The file cannot be opened.
         """
         database = open_readonly(file_target(path), SESSION_COMPONENT)
-        identity = find_identity(database)
-        if identity is None:
-            raise SchemaVersionError(
-                component=SESSION_COMPONENT,
-                expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
-                found=None,
-            )
-        return cls(database, database, identity, options=StoreOptions(), clock=None)
+        try:
+            identity = find_identity(database)
+            if identity is None:
+                raise SchemaVersionError(
+                    component=SESSION_COMPONENT,
+                    expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
+                    found=None,
+                )
+            return cls(database, database, identity, options=options, clock=None)
+        except BaseException:
+            database.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

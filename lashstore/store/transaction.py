@@ -4,6 +4,7 @@ The repositories of one open transaction.
 
 import sqlalchemy as sa
 
+from lashstore.ciphers import ContentCipher
 from lashstore.clock import Clock
 from lashstore.repos import (
     ArtifactRepository,
@@ -22,6 +23,7 @@ from lashstore.repos import (
     UsageRepository,
 )
 from lashstore.repos._run import Runner
+from lashstore.repos._sealing import SealingRunner
 
 
 class SessionTransaction:
@@ -34,12 +36,20 @@ class SessionTransaction:
     """
 
     def __init__(
-        self, connection: sa.Connection, session_id: str, clock: Clock
+        self,
+        connection: sa.Connection,
+        session_id: str,
+        clock: Clock,
+        cipher: ContentCipher | None = None,
     ) -> None:
         self.session_id = session_id
         self._clock = clock
         self._now_ms: int | None = None
-        rows = Runner(connection)
+        rows = (
+            Runner(connection)
+            if cipher is None
+            else SealingRunner(connection, session_id, cipher)
+        )
         self.sessions = SessionRepository(rows)
         self.session_meta = SessionMetaRepository(rows)
         self.heads = SessionHeadRepository(rows)
