@@ -134,7 +134,7 @@ class Store(
         try:
             identity = find_identity(database)
             if identity is None:
-                raise SchemaVersionError(
+                raise SchemaVersionError(  # noqa: TRY301, closes as every error does
                     component=SESSION_COMPONENT,
                     expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
                     found=None,
