@@ -29,7 +29,7 @@ from .errors import (
     SessionDeletedError,
 )
 from .failures import translate
-from .files import folder_lock
+from .files import folder_lock, make_folders
 from .model.attachments import (
     AttachmentIntent,
     AttachmentMeta,
@@ -112,7 +112,7 @@ class FileAttachmentStore:
         )
         payload = self._payload(ref.attachment_id)
         try:
-            payload.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(payload.parent)
             if not payload.exists():
                 _write_whole(payload, content)
             described = encode_record(ref, "the metadata").encode()

@@ -87,6 +87,15 @@ class CheckpointRetention(Record, frozen=True, kw_only=True):
             raise ValueError(msg)
 
 
+_LEAST = {
+    "wal_limit_bytes": 0,
+    "busy_timeout_ms": 0,
+    "max_blob_bytes": 1,
+    "max_record_bytes": 1,
+    "max_commit_nodes": 1,
+}
+
+
 class StoreOptions(Record, frozen=True, kw_only=True):
     """
     Options of one store; every handle of a file should use the same.
@@ -104,6 +113,10 @@ class StoreOptions(Record, frozen=True, kw_only=True):
 
     `cipher`: seals what a session stores; see `ContentCipher`. None: plain.
     Only sessions have one: the deployment's stores refuse it.
+
+    Raises:
+        ValueError: A number is none or negative, a limit is below 1, or
+            `synchronous` is none.
     """
 
     blob_profile: BlobProfile = BlobProfile.BALANCED
@@ -116,6 +129,15 @@ class StoreOptions(Record, frozen=True, kw_only=True):
     max_record_bytes: int = 64 * 2**20
     max_commit_nodes: int = 100_000
     cipher: ContentCipher | None = None
+
+    def __post_init__(self) -> None:
+        # Some stand in PRAGMAs, which take no parameters.
+        Synchronous(self.synchronous)
+        for name, least in _LEAST.items():
+            number: object = getattr(self, name)
+            if type(number) is not int or number < least:
+                msg = f"{name} must be a whole number from {least} on, not {number!r}"
+                raise InvalidArgumentError(msg)
 
     def refuse_blob(self, raw_bytes: int) -> None:
         """
