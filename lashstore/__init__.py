@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .attachments import (
         reclaim_orphaned_attachments as reclaim_orphaned_attachments,
     )
+    from .ciphers import (
+        AesGcmCipher as AesGcmCipher,
+    )
+    from .ciphers import (
+        ContentCipher as ContentCipher,
+    )
     from .clock import (
         Clock as Clock,
     )
@@ -50,6 +56,9 @@ if TYPE_CHECKING:
     )
     from .errors import (
         BackendError as BackendError,
+    )
+    from .errors import (
+        ContentKeyError as ContentKeyError,
     )
     from .errors import (
         CorruptRecordError as CorruptRecordError,
@@ -819,6 +828,10 @@ _HOMES = {
         "SessionAttachmentStore",
         "reclaim_orphaned_attachments",
     ),
+    "ciphers": (
+        "AesGcmCipher",
+        "ContentCipher",
+    ),
     "clock": (
         "Clock",
         "ManualClock",
@@ -854,6 +867,7 @@ _HOMES = {
         "ProcessTerminalError",
         "QueuedWorkClaimExpiredError",
         "ReadOnlyStoreError",
+        "ContentKeyError",
         "RecordVersionError",
         "SchemaVersionError",
         "SessionBindingMismatchError",

@@ -25,10 +25,11 @@ from .errors import (
     AttachmentNotFoundError,
     BackendError,
     CorruptRecordError,
+    InvalidArgumentError,
     SessionDeletedError,
 )
 from .failures import translate
-from .files import folder_lock
+from .files import folder_lock, make_folders
 from .model.attachments import (
     AttachmentIntent,
     AttachmentMeta,
@@ -111,7 +112,7 @@ class FileAttachmentStore:
         )
         payload = self._payload(ref.attachment_id)
         try:
-            payload.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(payload.parent)
             if not payload.exists():
                 _write_whole(payload, content)
             described = encode_record(ref, "the metadata").encode()
@@ -342,6 +343,16 @@ class SessionAttachmentStore:
     """
 
     def __init__(self, inner: AttachmentStore, store: Store) -> None:
+        """
+        Raises:
+            InvalidArgumentError: The session is sealed; the bytes would not be.
+        """
+        if store.is_sealed:
+            msg = (
+                "a session's attachments would be stored plain beside its sealed "
+                "content: keep them as blobs, or in a store of the host's"
+            )
+            raise InvalidArgumentError(msg)
         self._inner = inner
         self._store = store
         self._lock = threading.Lock()

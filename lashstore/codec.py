@@ -10,7 +10,10 @@ import functools
 import hashlib
 import math
 import re
+import sys
+import threading
 import zlib
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgpack
@@ -21,6 +24,12 @@ from .errors import CorruptRecordError, InvalidArgumentError
 T = TypeVar("T")
 
 MAX_COUNTER = 2**63 - 1
+
+# How deep containers may be nested. Readers of MessagePack take 1024 levels,
+# and readers of JSON what Python's recursion limit leaves, 1000 by default; a
+# host with a raised limit must not store what the others then cannot read.
+MAX_DEPTH = 900
+_DEFAULT_RECURSION_LIMIT = 1000
 
 _json = msgspec.json.Encoder(order="sorted")
 _packer = msgspec.msgpack.Encoder(order="sorted")
@@ -97,9 +106,8 @@ def encode_json(value: Any, what: str) -> str:
     # NaN, dates, bytes and the like are written by the encoder as something
     # else. Reading back and comparing finds them all at the speed of C; only
     # a value that differs is walked to the end in Python, to name the culprit.
-    if (
-        not _is_surely_plain(value, _TEXT_LEAVES, encoded)
-        and _json_any(encoded) != value
+    if not _is_surely_plain(value, _TEXT_LEAVES, encoded) and _differs(
+        _json_any, encoded, value, what
     ):
         check_plain(value, what)
     return encoded.decode()
@@ -110,7 +118,7 @@ def encode_record(record: msgspec.Struct, what: str) -> str:
     Encode a record; its members that are free JSON are checked like values.
     """
     encoded = _encode(_json, record, what)
-    if _decoder(type(record)).decode(encoded) != record:
+    if _differs(_decoder(type(record)).decode, encoded, record, what):
         check_plain(msgspec.structs.asdict(record), what)
     return encoded.decode()
 
@@ -132,7 +140,8 @@ def encode_value(value: Any, what: str) -> bytes:
     if _is_surely_plain(value, _LEAVES, encoded):
         return encoded
     # An infinity survives the way back and equals itself.
-    if _unpack_any(encoded) != value or _INFINITY.search(encoded):
+    is_different = _differs(_unpack_any, encoded, value, what)
+    if is_different or _INFINITY.search(encoded):
         check_plain(value, what, allow_bytes=True)
     return encoded
 
@@ -261,7 +270,59 @@ def _encode(encoder: Any, value: Any, what: str) -> bytes:
     ) as error:
         msg = f"{what} cannot be stored: {error}"
         raise InvalidArgumentError(msg) from error
+    if len(encoded) > MAX_DEPTH and _may_be_deep(encoder, encoded):
+        _refuse_deep(value, what)
     return encoded
+
+
+def _differs(
+    decode: Callable[[bytes], Any], encoded: bytes, value: Any, what: str
+) -> bool:
+    try:
+        is_different: bool = decode(encoded) != value
+    except RecursionError as error:
+        msg = f"{what} cannot be stored: it is nested too deeply for this stack"
+        raise InvalidArgumentError(msg) from error
+    return is_different
+
+
+def _may_be_deep(encoder: Any, encoded: bytes) -> bool:
+    # Looking costs as much as encoding, so most values are passed unseen:
+    # JSON by its brackets, MessagePack because encoding it recurses, which
+    # Python 3.11 bounds unless told otherwise.
+    if encoder is _json:
+        return encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH
+    return (
+        sys.version_info >= (3, 12)
+        or sys.getrecursionlimit() > _DEFAULT_RECURSION_LIMIT
+    )
+
+
+def _refuse_deep(value: Any, what: str) -> None:
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            msg = f"{what} cannot be stored: it is nested more than {MAX_DEPTH} deep"
+            raise InvalidArgumentError(msg)
+        level = [
+            member
+            for container in level
+            for member in _members(container)
+            if isinstance(member, _CONTAINERS)
+        ]
+
+
+_CONTAINERS = (dict, list, tuple, msgspec.Struct)
+
+
+def _members(container: Any) -> Any:
+    if isinstance(container, dict):
+        return container.values()
+    if isinstance(container, msgspec.Struct):
+        return msgspec.structs.astuple(container)
+    return container if isinstance(container, list | tuple) else ()
 
 
 def sha256_hex(content: bytes) -> str:
@@ -281,7 +342,7 @@ def hash_json(value: Any, what: str) -> str:
     encoded = _encode(_json, value, what)
     if _is_surely_plain(value, _TEXT_LEAVES, encoded):
         return sha256_hex(encoded)
-    if _json_any(encoded) != value:
+    if _differs(_json_any, encoded, value, what):
         check_plain(value, what, allow_bytes=True)
         encoded = _encode(_json, _digest_bytes(value), what)
     return sha256_hex(encoded)
@@ -337,7 +398,12 @@ def decode_stored(type: type[T] | Any, text: Any, record_kind: str, key: str) ->
         CorruptRecordError: The text is not the JSON form of *type*.
     """
     try:
-        decoded: T = msgspec.json.decode(text, type=type)
+        try:
+            decoded: T = msgspec.json.decode(text, type=type)
+        except RecursionError:
+            # The caller stands deep in its own stack, which says nothing of
+            # what is stored.
+            decoded = _on_a_fresh_stack(lambda: msgspec.json.decode(text, type=type))
     except (
         msgspec.MsgspecError,
         UnicodeDecodeError,
@@ -348,3 +414,22 @@ def decode_stored(type: type[T] | Any, text: Any, record_kind: str, key: str) ->
             record_kind=record_kind, key=key, reason=str(error)
         ) from error
     return decoded
+
+
+def _on_a_fresh_stack(decode: Callable[[], Any]) -> Any:
+    # A thread has all of the recursion limit for itself.
+    found: list[Any] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            found.append(decode())
+        except Exception as error:  # noqa: BLE001, raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="lashstore-decode")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found[0]

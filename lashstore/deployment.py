@@ -12,11 +12,18 @@ import sqlalchemy as sa
 
 from .clock import Clock
 from .engines import Database, Notifications, open_database, open_memory, parse_target
-from .errors import BackendError, StoreClosedError
+from .errors import BackendError, InvalidArgumentError, StoreClosedError
 from .failures import DatabaseGoneError
 from .model.options import DurabilityTier, StoreOptions
 
 T = TypeVar("T")
+
+
+def _refuse_cipher(options: StoreOptions) -> None:
+    # It would be taken for sealed, and is not.
+    if options.cipher is not None:
+        msg = "only sessions are sealed: open this store without a cipher"
+        raise InvalidArgumentError(msg)
 
 
 class ComponentDatabase:
@@ -39,6 +46,7 @@ class ComponentDatabase:
         Raises:
             As `lashstore.engines.open_database`.
         """
+        _refuse_cipher(options)
         return cls(open_database(parse_target(target), component, options))
 
     @classmethod
@@ -46,6 +54,7 @@ class ComponentDatabase:
         """
         Make a database that lives as long as the object.
         """
+        _refuse_cipher(options)
         return cls(open_memory(component, options))
 
     @property

@@ -23,6 +23,7 @@ Every error lashstore raises, classed by what the caller can do about it.
     |   `-- TurnInputClaimExpiredError
     |-- CorruptRecordError                stored data is damaged: never retry
     |-- RecordVersionError                a newer lashstore wrote this record
+    |-- ContentKeyError                   pass the cipher that sealed it
     |-- SchemaVersionError                run the migrations
     |-- NotALashStoreError                fix the path
     |-- UnsafeFileSystemError             move the file, or allow the fallback
@@ -354,6 +355,21 @@ class RecordVersionError(LashStoreError):
             expected=expected,
             actual=actual,
         )
+
+
+class ContentKeyError(LashStoreError):
+    """
+    A session is sealed and the key is not here; or it is plain, and a cipher
+    was given that would make it half sealed. Nothing was read or written.
+
+    `key_id`: the key it was sealed with; None: none.
+    """
+
+    key_id: str | None
+
+    def __init__(self, *, key_id: str | None, reason: str) -> None:
+        super().__init__(reason, key_id=key_id)
+        self.key_id = key_id
 
 
 class SchemaVersionError(LashStoreError):

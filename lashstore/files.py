@@ -37,12 +37,22 @@ _SIDECARS = ("-wal", "-shm", "-journal")
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 
 
+def make_folders(folder: Path) -> None:
+    """
+    Make a folder and those above it that are missing, each the owner's alone.
+    """
+    # One by one: pathlib makes the ones above with everybody's mode.
+    above = [one for one in (folder, *folder.parents) if not one.is_dir()]
+    for missing in reversed(above):
+        missing.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+
+
 def make_file(path: Path, options: StoreOptions, fill: Callable[[], None]) -> None:
     """
     Make the file at *path* and let *fill* make it a database, unless another
     process was first.
     """
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    make_folders(path.parent)
     with folder_lock(path.parent, options.busy_timeout_ms):
         if not is_absent(path):
             return

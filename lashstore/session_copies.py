@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from .engines import Database, open_database, open_server, parse_target
 from .errors import (
     BackendError,
+    ContentKeyError,
     CorruptRecordError,
     InvalidArgumentError,
     LashStoreError,
@@ -37,10 +38,12 @@ from .session_places import (
     session_file_name,
 )
 from .store.handle import find_identity
+from .store.sealing import require_key
 from .tables import SESSION_COMPONENT
 
 # What is wrong with one session only: the others go on.
 _ITS_OWN_ERRORS = (
+    ContentKeyError,
     CorruptRecordError,
     InvalidArgumentError,
     NotALashStoreError,
@@ -254,6 +257,8 @@ def _guarded(
 
 def _copy(place: SessionPlace, shelf: _Shelf) -> SessionCopy:
     session_id = place.identity.session_id
+    # A copy is verified before its commit, which a sealed one cannot be.
+    require_key(place.identity, None)
     with shelf.open(session_id) as target, place.source.pinned() as database:
         copier = _Copier(session_id, target)
         return database.read_through_core(copier.run)

@@ -145,7 +145,10 @@ class FileSessions:
         path = self.path_for_session(session_id)
         if is_absent(path):
             open_database(
-                path, SESSION_COMPONENT, self._options, seed=seed_session(session_id)
+                path,
+                SESSION_COMPONENT,
+                self._options,
+                seed=seed_session(session_id, self._options.cipher),
             ).close()
         return self._place(path, session_id)
 
@@ -164,7 +167,7 @@ class FileSessions:
 
     def _place(self, path: Path, session_id: str) -> SessionPlace:
         with self._current(path) as database:
-            identity = bind(database, session_id)
+            identity = bind(database, session_id, self._options.cipher)
             return SessionPlace(path, self._source(path), database, identity)
 
     @contextlib.contextmanager
@@ -246,6 +249,7 @@ class ServerSessions:
         """
         self._url = url
         self._database = open_server(url, SESSION_COMPONENT, options)
+        self._cipher = options.cipher
 
     @property
     def clock(self) -> Clock:
@@ -258,7 +262,7 @@ class ServerSessions:
         """
         Return a session's rows, made if there are none.
         """
-        return self._place(bind(self._database, session_id))
+        return self._place(bind(self._database, session_id, self._cipher))
 
     def find(self, session_id: str) -> SessionPlace | None:
         """

@@ -157,6 +157,9 @@ sessions = _table(
     # The last admission number given to a batch or a turn input; never
     # reused, unlike a rowid.
     _integer("admission_seq"),
+    # Sealed by the key the session's content was first sealed with, so that
+    # whoever opens it can prove to have it; NULL: the content is plain.
+    _text("content_seal", null=True),
     _counters("admission_seq"),
 )
 

@@ -4,6 +4,9 @@ What a host may choose when it opens a store.
 
 from enum import StrEnum
 
+from lashstore.ciphers import ContentCipher
+from lashstore.errors import InvalidArgumentError
+
 from .record import Record
 
 
@@ -99,6 +102,15 @@ class CheckpointRetention(Record, frozen=True, kw_only=True):
             raise ValueError(msg)
 
 
+_LEAST = {
+    "wal_limit_bytes": 0,
+    "busy_timeout_ms": 0,
+    "max_blob_bytes": 1,
+    "max_record_bytes": 1,
+    "max_commit_nodes": 1,
+}
+
+
 class StoreOptions(Record, frozen=True, kw_only=True):
     """
     Options of one store; every handle of a file should use the same.
@@ -106,6 +118,20 @@ class StoreOptions(Record, frozen=True, kw_only=True):
     `wal_limit_bytes`: SQLite only; the WAL is checkpointed, under the write
     lock, once it is larger. `busy_timeout_ms`: how long a lock is waited for
     before `StoreBusyError`. `unsafe_file_system`: SQLite only.
+
+    Limits, above which a session's writes are `InvalidArgumentError`s before
+    the database is touched: `max_blob_bytes` for one content before it is
+    compressed, a snapshot of a checkpoint among them; `max_record_bytes` for
+    the JSON of one node, turn input or batch, of a config and of a meta;
+    `max_commit_nodes` for the nodes of one commit. What is stored already is
+    read whatever its size.
+
+    `cipher`: seals what a session stores; see `ContentCipher`. None: plain.
+    Only sessions have one: the deployment's stores refuse it.
+
+    Raises:
+        ValueError: A number is none or negative, a limit is below 1, or
+            `synchronous` is none.
     """
 
     blob_profile: BlobProfile = BlobProfile.BALANCED
@@ -115,6 +141,48 @@ class StoreOptions(Record, frozen=True, kw_only=True):
     wal_limit_bytes: int = 16 * 2**20
     busy_timeout_ms: int = 15_000
     unsafe_file_system: UnsafeFileSystem = UnsafeFileSystem.REFUSE
+    max_blob_bytes: int = 256 * 2**20
+    max_record_bytes: int = 64 * 2**20
+    max_commit_nodes: int = 100_000
+    cipher: ContentCipher | None = None
+
+    def __post_init__(self) -> None:
+        # Some stand in PRAGMAs, which take no parameters.
+        Synchronous(self.synchronous)
+        for name, least in _LEAST.items():
+            number: object = getattr(self, name)
+            if type(number) is not int or number < least:
+                msg = f"{name} must be a whole number from {least} on, not {number!r}"
+                raise InvalidArgumentError(msg)
+
+    def refuse_blob(self, raw_bytes: int) -> None:
+        """
+        Raises:
+            InvalidArgumentError: A content of *raw_bytes* is too large.
+        """
+        self._refuse("a content's bytes", raw_bytes, "max_blob_bytes")
+
+    def refuse_record(self, what: str, text: str) -> None:
+        """
+        Raises:
+            InvalidArgumentError: The JSON *text* is too large.
+        """
+        # Encoding it costs; no character takes more than four bytes.
+        if 4 * len(text) > self.max_record_bytes:
+            self._refuse(f"the bytes of {what}", len(text.encode()), "max_record_bytes")
+
+    def refuse_nodes(self, count: int) -> None:
+        """
+        Raises:
+            InvalidArgumentError: A commit of *count* nodes is too large.
+        """
+        self._refuse("a commit's nodes", count, "max_commit_nodes")
+
+    def _refuse(self, what: str, found: int, name: str) -> None:
+        limit: int = getattr(self, name)
+        if found > limit:
+            msg = f"{what} are {found}, over StoreOptions.{name} ({limit})"
+            raise InvalidArgumentError(msg)
 
 
 class LeaseTimings(Record, frozen=True, kw_only=True):

@@ -17,11 +17,13 @@ HEAD_SCHEMA_VERSION = 1
 class SessionIdentity(Record, frozen=True, kw_only=True):
     """
     A session and which making of it: `incarnation` is new each time an id is
-    created afresh.
+    created afresh. `content_seal` proves the key of a sealed session; None:
+    it is plain.
     """
 
     session_id: str
     incarnation: str
+    content_seal: str | None = None
 
 
 class SessionHeadMeta(Record, frozen=True, kw_only=True):

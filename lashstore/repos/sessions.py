@@ -2,6 +2,8 @@
 Session rows: whose store this is, and the admission sequence.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lashstore.model.session import SessionIdentity
@@ -16,10 +18,10 @@ _is_session = _c.session_id == BIND("session_id")
 
 _find = sa.select(_c.incarnation).where(_is_session)
 _lock = _find.with_for_update()
-_find_any = sa.select(_c.session_id, _c.incarnation).limit(1)
-_list_first = (
-    sa.select(_c.session_id, _c.incarnation).order_by(_c.session_id).limit(BIND("page"))
-)
+_identity = (_c.session_id, _c.incarnation, _c.content_seal)
+_find_identity = sa.select(*_identity).where(_is_session)
+_find_any = sa.select(*_identity).limit(1)
+_list_first = sa.select(*_identity).order_by(_c.session_id).limit(BIND("page"))
 _list_after = _list_first.where(_c.session_id > BIND("after"))
 _remove = [
     sa.delete(table).where(table.c.session_id == BIND("session_id"))
@@ -68,6 +70,14 @@ SCAN = session_scan(
 )
 
 
+def _identity_from_row(row: Any) -> SessionIdentity:
+    return SessionIdentity(
+        session_id=row.session_id,
+        incarnation=row.incarnation,
+        content_seal=row.content_seal,
+    )
+
+
 class SessionRepository:
     """
     Rows of `sessions`.
@@ -80,12 +90,10 @@ class SessionRepository:
         """
         Return the session's identity; None if it is not here.
         """
-        incarnation = self._connection.execute(
-            _find, {"session_id": session_id}
-        ).scalar_one_or_none()
-        if incarnation is None:
-            return None
-        return SessionIdentity(session_id=session_id, incarnation=incarnation)
+        row = self._connection.execute(
+            _find_identity, {"session_id": session_id}
+        ).one_or_none()
+        return None if row is None else _identity_from_row(row)
 
     def ask_incarnation(self, session_id: str, *, to_write: bool) -> Answer[str | None]:
         """
@@ -104,9 +112,7 @@ class SessionRepository:
         Return the session of a file that holds one; None if it has none yet.
         """
         row = self._connection.execute(_find_any, {}).one_or_none()
-        if row is None:
-            return None
-        return SessionIdentity(session_id=row.session_id, incarnation=row.incarnation)
+        return None if row is None else _identity_from_row(row)
 
     def list_page(
         self, *, after: str | None, limit: int
@@ -120,10 +126,7 @@ class SessionRepository:
             if after is None
             else self._connection.execute(_list_after, {"after": after, "page": limit})
         )
-        return tuple(
-            SessionIdentity(session_id=row.session_id, incarnation=row.incarnation)
-            for row in rows
-        )
+        return tuple(_identity_from_row(row) for row in rows)
 
     def remove(self, session_id: str) -> None:
         """
@@ -144,6 +147,7 @@ class SessionRepository:
                 "session_id": identity.session_id,
                 "incarnation": identity.incarnation,
                 "admission_seq": 0,
+                "content_seal": identity.content_seal,
             },
         )
 

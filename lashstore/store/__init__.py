@@ -78,6 +78,8 @@ class Store(
             NotALashStoreError: The file is something else; it was left as
                 it is.
             SchemaVersionError: The file is of another schema version.
+            ContentKeyError: The session is sealed and the options have not
+                its key, or it is plain and they have one.
             InvalidArgumentError: The id cannot be stored.
             StoreBusyError: The file was locked too long; retry.
             BackendError: The file cannot be opened.
@@ -87,10 +89,10 @@ class Store(
             parse_target(target),
             SESSION_COMPONENT,
             options,
-            seed=seed_session(session_id),
+            seed=seed_session(session_id, options.cipher),
         )
         try:
-            identity = bind(database, session_id)
+            identity = bind(database, session_id, options.cipher)
         except BaseException:
             database.close()
             raise
@@ -111,11 +113,13 @@ class Store(
         """
         require_text("session_id", session_id)
         database = open_memory(SESSION_COMPONENT, options)
-        identity = bind(database, session_id)
+        identity = bind(database, session_id, options.cipher)
         return cls(database, database, identity, options=options, clock=clock)
 
     @classmethod
-    def open_readonly(cls, path: str | Path) -> Self:
+    def open_readonly(
+        cls, path: str | Path, *, options: StoreOptions = StoreOptions()
+    ) -> Self:
         """
         Open a session's file to look at it, while hosts write or not.
 
@@ -127,17 +131,23 @@ class Store(
             NotALashStoreError: The file is something else.
             SchemaVersionError: The file is of another schema version, or has
                 no session.
+            ContentKeyError: The session is sealed, and the options have not
+                its key.
             BackendError: The file cannot be opened.
         """
         database = open_readonly(file_target(path), SESSION_COMPONENT)
-        identity = find_identity(database)
-        if identity is None:
-            raise SchemaVersionError(
-                component=SESSION_COMPONENT,
-                expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
-                found=None,
-            )
-        return cls(database, database, identity, options=StoreOptions(), clock=None)
+        try:
+            identity = find_identity(database)
+            if identity is None:
+                raise SchemaVersionError(  # noqa: TRY301, closes as every error does
+                    component=SESSION_COMPONENT,
+                    expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
+                    found=None,
+                )
+            return cls(database, database, identity, options=options, clock=None)
+        except BaseException:
+            database.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

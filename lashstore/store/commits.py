@@ -209,6 +209,7 @@ class CommitStore(BlobStore, GarbageCollection):
                 every write.
         """
         prepared = prepare_commit(commit, bound_session_id=self.session_id)
+        self._refuse_large(prepared)
         encoded = commit.checkpoint.encoded
 
         def land(ready: ReadyBlobs) -> RuntimeCommitResult:
@@ -219,6 +220,14 @@ class CommitStore(BlobStore, GarbageCollection):
         result = self._with_blobs(encoded.blobs, land, follow_head=True)
         self._collect_when_due(result.head_revision)
         return result
+
+    def _refuse_large(self, prepared: PreparedCommit) -> None:
+        options = self._options
+        options.refuse_nodes(len(prepared.nodes))
+        for new in prepared.nodes:
+            options.refuse_record(f"node {new.node.node_id!r}", new.json)
+        options.refuse_record("config", prepared.config_json)
+        options.refuse_record("agent_frames", prepared.agent_frames_json)
 
     def _apply(
         self,
@@ -435,10 +444,12 @@ class CommitStore(BlobStore, GarbageCollection):
         """
         meta_json = check_meta(meta)
         self._refuse_other_session(meta.session_id)
+        self._options.refuse_record("the session meta", meta_json)
         self._write(lambda tx: tx.session_meta.put(self.session_id, meta_json))
 
     def _seed_session_meta(self, meta: SessionMeta) -> None:
         meta_json = check_meta(meta)
+        self._options.refuse_record("the session meta", meta_json)
         self._write(lambda tx: tx.session_meta.add(self.session_id, meta_json))
 
     def load_session_meta(self) -> SessionMeta | None:

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import sqlalchemy as sa
 
+from lashstore.ciphers import ContentCipher
 from lashstore.clock import Clock
 from lashstore.engines import Database, Source
 from lashstore.errors import (
@@ -30,6 +31,7 @@ from lashstore.model.record import require_record
 from lashstore.model.session import SessionIdentity
 from lashstore.repos.sessions import SessionRepository
 
+from .sealing import content_seal, require_key
 from .transaction import SessionTransaction
 
 T = TypeVar("T")
@@ -37,20 +39,24 @@ T = TypeVar("T")
 _BIND_ATTEMPTS = 10
 
 
-def bind(database: Database, session_id: str) -> SessionIdentity:
+def bind(
+    database: Database, session_id: str, cipher: ContentCipher | None = None
+) -> SessionIdentity:
     """
     Make *database* the session's, unless it is some session's already; a
     shared one becomes this session's too.
 
     Raises:
         SessionBindingMismatchError: It is another session's.
+        ContentKeyError: It is sealed and *cipher* has not its key, or it is
+            plain and there is a cipher.
     """
     found = find_identity(database, session_id)
     # Others may make and delete it this very moment.
     for _ in range(_BIND_ATTEMPTS):
         if found is not None:
             break
-        found = database.write(lambda c: _bind_first(c, session_id, database))
+        found = database.write(lambda c: _bind_first(c, session_id, database, cipher))
     if found is None:
         msg = f"session {session_id!r} is deleted as often as it is made: try again"
         raise StoreBusyError(msg)
@@ -58,6 +64,7 @@ def bind(database: Database, session_id: str) -> SessionIdentity:
         raise SessionBindingMismatchError(
             bound_session_id=found.session_id, attempted_session_id=session_id
         )
+    require_key(found, cipher)
     return found
 
 
@@ -81,18 +88,23 @@ def _find_identity(
 
 
 def _bind_first(
-    connection: sa.Connection, session_id: str, database: Database
+    connection: sa.Connection,
+    session_id: str,
+    database: Database,
+    cipher: ContentCipher | None,
 ) -> SessionIdentity | None:
     found = _find_identity(connection, session_id, database)
     if found is None:
         repository = SessionRepository(connection)
-        repository.add(_new_identity(session_id))
+        repository.add(_new_identity(session_id, cipher))
         # On a server another host may have been first.
         found = repository.find(session_id)
     return found
 
 
-def seed_session(session_id: str) -> Callable[[sa.Connection], None]:
+def seed_session(
+    session_id: str, cipher: ContentCipher | None
+) -> Callable[[sa.Connection], None]:
     """
     Return what makes a new file the session's, with its tables at once: a
     commit less than `bind` on its own.
@@ -101,13 +113,17 @@ def seed_session(session_id: str) -> Callable[[sa.Connection], None]:
     def seed(connection: sa.Connection) -> None:
         repository = SessionRepository(connection)
         if repository.find_any() is None:
-            repository.add(_new_identity(session_id))
+            repository.add(_new_identity(session_id, cipher))
 
     return seed
 
 
-def _new_identity(session_id: str) -> SessionIdentity:
-    return SessionIdentity(session_id=session_id, incarnation=secrets.token_hex(16))
+def _new_identity(session_id: str, cipher: ContentCipher | None) -> SessionIdentity:
+    return SessionIdentity(
+        session_id=session_id,
+        incarnation=secrets.token_hex(16),
+        content_seal=content_seal(session_id, cipher),
+    )
 
 
 class StoreHandle:
@@ -135,6 +151,7 @@ class StoreHandle:
         self._source = source
         self._identity = identity
         self._options = options
+        require_key(identity, options.cipher)
         self._clock = database.clock_of(clock)
         # The factory's other sessions, which may share bytes outside.
         self._siblings = siblings
@@ -143,6 +160,13 @@ class StoreHandle:
         self._checked_database: Database | None = database
         self._is_closed = False
         self._thread = threading.local()
+
+    @property
+    def is_sealed(self) -> bool:
+        """
+        Whether what the session stores is sealed by its options' cipher.
+        """
+        return self._options.cipher is not None
 
     def close(self) -> None:
         """
@@ -204,7 +228,9 @@ class StoreHandle:
             raise SessionDeletedError(session_id=self.session_id) from None
 
     def _transaction_over(self, connection: sa.Connection) -> SessionTransaction:
-        return SessionTransaction(connection, self.session_id, self._clock)
+        return SessionTransaction(
+            connection, self.session_id, self._clock, self._options.cipher
+        )
 
     def _refuse_nested(self) -> None:
         if getattr(self._thread, "is_writing", False):

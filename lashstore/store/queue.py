@@ -60,6 +60,7 @@ class QueueStore(StoreHandle):
             StoreClosedError, ReadOnlyStoreError: As for every write.
         """
         work_class, payloads_json = check_draft(draft)
+        self._options.refuse_record("a batch", payloads_json)
         batch_id = f"qwb:{new_token()}"
 
         def operation(tx: SessionTransaction) -> QueuedWorkBatch:

@@ -68,7 +68,12 @@ class BlobStoring(StoreHandle):
         Args:
             follow_head: Store parts of a checkpoint as differences to the
                 head's, where that is smaller.
+
+        Raises:
+            InvalidArgumentError: One is larger than the options allow.
         """
+        for blob in blobs:
+            self._options.refuse_blob(len(blob.content))
         try:
             return write(self._ready(blobs, follow_head=follow_head))
         except _NotReadyError:

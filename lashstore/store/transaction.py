@@ -6,8 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lashstore.ciphers import ContentCipher
 from lashstore.clock import Clock
 from lashstore.repos._run import Runner
+from lashstore.repos._sealing import SealingRunner
 from lashstore.repos.artifacts import ArtifactRepository
 from lashstore.repos.attachments import AttachmentRepository
 from lashstore.repos.blobs import BlobRepository
@@ -49,12 +51,20 @@ class SessionTransaction:
     attachments: AttachmentRepository
 
     def __init__(
-        self, connection: sa.Connection, session_id: str, clock: Clock
+        self,
+        connection: sa.Connection,
+        session_id: str,
+        clock: Clock,
+        cipher: ContentCipher | None = None,
     ) -> None:
         self.session_id = session_id
         self._clock = clock
         self._now_ms: int | None = None
-        self._rows = Runner(connection)
+        self._rows = (
+            Runner(connection)
+            if cipher is None
+            else SealingRunner(connection, session_id, cipher)
+        )
 
     def __getattr__(self, name: str) -> Any:
         # Made when it is first asked for: most transactions need few.

@@ -78,6 +78,7 @@ class TurnInputStore(StoreHandle):
             StoreClosedError, ReadOnlyStoreError: As for every write.
         """
         ingress_json, input_json = check_input_draft(draft)
+        self._options.refuse_record("an input", input_json)
         input_id = f"ti:{new_token()}" if draft.input_id is None else draft.input_id
 
         def operation(tx: SessionTransaction) -> PendingTurnInput:

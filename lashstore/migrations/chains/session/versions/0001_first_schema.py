@@ -518,6 +518,7 @@ def upgrade(op: Operations) -> None:
         sa.Column("session_id", _TEXT, nullable=False),
         sa.Column("incarnation", _TEXT, nullable=False),
         sa.Column("admission_seq", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("content_seal", _TEXT, nullable=True),
         sa.CheckConstraint("admission_seq >= 0", name=op.f("ck_sessions_counters")),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),
         sqlite_strict=True,
