@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         BackendError as BackendError,
     )
     from .errors import (
+        ContentKeyError as ContentKeyError,
+    )
+    from .errors import (
         CorruptRecordError as CorruptRecordError,
     )
     from .errors import (
@@ -113,9 +116,6 @@ if TYPE_CHECKING:
     )
     from .errors import (
         ReadOnlyStoreError as ReadOnlyStoreError,
-    )
-    from .errors import (
-        ContentKeyError as ContentKeyError,
     )
     from .errors import (
         RecordVersionError as RecordVersionError,

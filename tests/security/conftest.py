@@ -52,9 +52,7 @@ class Place:
             for cell in row
         ]
         return b"\n".join(
-            bytes(cell)
-            if isinstance(cell, bytes | memoryview)
-            else str(cell).encode()
+            bytes(cell) if isinstance(cell, bytes | memoryview) else str(cell).encode()
             for cell in cells
         )
 

@@ -132,8 +132,8 @@ HOSTILE = {
         "CREATE VIEW session_heads AS SELECT absent FROM nowhere",
     ),
     "a trigger on what is written": (
-        "CREATE TRIGGER evil AFTER INSERT ON session_blobs BEGIN"
-        " DELETE FROM session_nodes; END",
+        "CREATE TRIGGER evil AFTER INSERT ON session_blobs"
+        + " BEGIN DELETE FROM session_nodes; END",
     ),
     "a malformed schema": (
         "UPDATE sqlite_schema SET sql = 'CREATE TABLE x(' WHERE name = 'session_nodes'",
@@ -144,19 +144,14 @@ HOSTILE = {
     "a page that is not there": (
         "UPDATE sqlite_schema SET rootpage = 99999 WHERE name = 'session_heads'",
     ),
-    "other types": (
-        "UPDATE session_heads SET config_json = CAST(x'ff00fe' AS TEXT)",
-    ),
+    "other types": ("UPDATE session_heads SET config_json = CAST(x'ff00fe' AS TEXT)",),
     "a huge row": (
         "UPDATE session_nodes SET node_json = CAST(zeroblob(5000000) AS TEXT)",
     ),
     "a deep row": (
-        "UPDATE session_nodes SET node_json ="
-        " replace(hex(zeroblob(50000)), '00', '[')",
+        "UPDATE session_nodes SET node_json = replace(hex(zeroblob(50000)), '00', '[')",
     ),
-    "a function in an index": (
-        "CREATE INDEX evil ON session_nodes(abs(seq))",
-    ),
+    "a function in an index": ("CREATE INDEX evil ON session_nodes(abs(seq))",),
     "a missing table": ("DROP TABLE session_usage_totals",),
 }
 
