@@ -13,7 +13,7 @@ from lashstore.model.blobs import ArtifactKind
 
 from .conftest import QUICK
 
-BIG = 200 * 2**20
+BIG = 64 * 2**20
 
 
 @pytest.fixture(name="path")
