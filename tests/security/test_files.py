@@ -132,8 +132,8 @@ HOSTILE = {
         "CREATE VIEW session_heads AS SELECT absent FROM nowhere",
     ),
     "a trigger on what is written": (
-        "CREATE TRIGGER evil AFTER INSERT ON session_blobs"
-        + " BEGIN DELETE FROM session_nodes; END",
+        """CREATE TRIGGER evil AFTER INSERT ON session_blobs
+        BEGIN DELETE FROM session_nodes; END""",
     ),
     "a malformed schema": (
         "UPDATE sqlite_schema SET sql = 'CREATE TABLE x(' WHERE name = 'session_nodes'",
