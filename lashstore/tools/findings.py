@@ -14,6 +14,7 @@ class FindingKind(StrEnum):
 
     # The file itself.
     FILE_UNREADABLE = "file_unreadable"
+    SESSION_SEALED = "session_sealed"
     WAL_INDEX_MISSING = "wal_index_missing"
     SCHEMA_VERSION = "schema_version"
     SQLITE_INTEGRITY = "sqlite_integrity"
@@ -98,6 +99,7 @@ REPAIR = "run `lashstore verify --repair`, which mends it from verified rows"
 
 _REMEDIES = {
     FindingKind.FILE_UNREADABLE: RESTORE,
+    FindingKind.SESSION_SEALED: "read it with a store that has its key",
     FindingKind.WAL_INDEX_MISSING: "run `lashstore compact` on it, which opens it "
     "for writing and so recovers the WAL; then verify again",
     FindingKind.SCHEMA_VERSION: "run `lashstore db upgrade`, or use the lashstore "
@@ -128,6 +130,7 @@ _WARNINGS = frozenset(
         FindingKind.FILE_NAME,
         FindingKind.CLAIM_BROKEN,
         FindingKind.WAL_INDEX_MISSING,
+        FindingKind.SESSION_SEALED,
     )
 )
 

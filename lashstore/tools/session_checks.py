@@ -20,6 +20,7 @@ from lashstore.repos import (
     usage,
 )
 from lashstore.repos.heads import StoredHead
+from lashstore.store.sealing import require_key
 
 from .blob_checks import check_artifacts, check_blobs, check_checkpoint, check_named
 from .findings import FindingKind, Findings
@@ -48,7 +49,13 @@ def check_session(
 
     Returns:
         The ids of the attachments a commit has stamped, sorted.
+
+    Raises:
+        ContentKeyError: The session is sealed: its content cannot be judged.
     """
+    identity = sessions.SessionRepository(connection).find(session_id)
+    if identity is not None:
+        require_key(identity, None)
     admission_seq = 0
     for scanned in sound_rows(
         connection, sessions.SCAN, findings, session_id=session_id

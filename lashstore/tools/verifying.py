@@ -13,6 +13,7 @@ from lashstore.engines import open_any_server, parse_target, shown_url
 from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import (
     AttachmentNotFoundError,
+    ContentKeyError,
     CorruptRecordError,
     LashStoreError,
     NotALashStoreError,
@@ -180,6 +181,9 @@ def without_index(findings: Findings) -> Findings:
 def _report_unreadable(error: LashStoreError, findings: Findings) -> None:
     # After damage SQLite also refuses to end the transaction it was met in.
     if any(f.kind is FindingKind.SQLITE_INTEGRITY for f in findings.found):
+        return
+    if isinstance(error, ContentKeyError):
+        findings.add(FindingKind.SESSION_SEALED, f"it was not looked at: {error}")
         return
     findings.add(FindingKind.FILE_UNREADABLE, f"it cannot be opened: {error}")
 

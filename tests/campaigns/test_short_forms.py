@@ -47,7 +47,7 @@ def test_killed_hosts_lose_nothing(engine, kills, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("engine", "share"), [("sqlite", "0.08"), ("postgres", "0.03")]
+    ("engine", "share"), [("sqlite", "0.08"), ("postgres", "0.04")]
 )
 def test_failed_statements_leave_all_or_nothing(engine, share, tmp_path):
     """

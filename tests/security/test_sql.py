@@ -44,6 +44,13 @@ BUILT = {
     ("engines/sqlite.py", "f'PRAGMA busy_timeout = {self._options.busy_timeout_ms}'"),
     # A constant.
     ("tables.py", "f'PRAGMA application_id = {APPLICATION_ID}'"),
+    ("migrations/upgrade.py", "f'PRAGMA application_id = {APPLICATION_ID}'"),
+    ("engines/sqlite.py", "f'PRAGMA application_id = {schema.application_id}'"),
+    ("tools/file_checks.py", "f'PRAGMA integrity_check({_LISTED})'"),
+    # Called with constants.
+    ("tools/doctoring.py", "f'PRAGMA {name}'"),
+    # The CHECKs of the tables, while the module is imported.
+    ("repos/_scan.py", "f\"NOT ({' AND '.join(sorted(checks))})\""),
     # Called while the module is imported, with enumerations.
     (
         "repos/turn_inputs.py",
