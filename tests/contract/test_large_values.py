@@ -33,7 +33,7 @@ NOT_PLAIN = (
     decimal.Decimal("1.5"),
     dt.date(2026, 1, 1),
     uuid.UUID(int=1),
-    {"a", "b"},
+    {"a"},
     bytearray(b"b"),
     {1: "number"},
     {None: 1},
