@@ -65,11 +65,13 @@ class AsyncStore(AsyncStoreTwins, AsyncHandle[Store]):
         )
 
     @classmethod
-    async def open_readonly(cls, path: str | Path) -> Self:
+    async def open_readonly(
+        cls, path: str | Path, *, options: StoreOptions = StoreOptions()
+    ) -> Self:
         """
         Open a session's file to look at it; as `Store.open_readonly`.
         """
-        return await cls._opened(partial(Store.open_readonly, path))
+        return await cls._opened(partial(Store.open_readonly, path, options=options))
 
     @property
     def session_id(self) -> str:
@@ -77,6 +79,13 @@ class AsyncStore(AsyncStoreTwins, AsyncHandle[Store]):
         The session the store is bound to.
         """
         return self._sync.session_id
+
+    @property
+    def is_sealed(self) -> bool:
+        """
+        Whether what the session stores is sealed by its options' cipher.
+        """
+        return self._sync.is_sealed
 
     def transaction(self) -> TransactionContext:
         """

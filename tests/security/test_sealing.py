@@ -20,11 +20,7 @@ from lashstore import (
     SessionStoreFactory,
     Store,
     TriggerStore,
-    backup,
     copy_sessions,
-    export_session,
-    repair,
-    verify,
 )
 from lashstore.model.commit import TurnCommitStamp
 from lashstore.repos._sealing import SEALED_COLUMNS
@@ -227,26 +223,3 @@ def test_keys_are_checked(keys, key_id):
     """
     with pytest.raises(InvalidArgumentError):
         AesGcmCipher(keys, key_id)
-
-
-def test_tools_judge_no_sealed_session(tmp_path):
-    """
-    Envelopes are no damage: what would judge or move content without its key
-    says that it cannot, and changes nothing.
-    """
-    path = tmp_path / "sealed.db"
-    with Store.open(path, "s", options=sealed_by()) as store:
-        write_everything(store)
-    before = path.read_bytes()
-
-    with pytest.raises(ContentKeyError):
-        export_session(path, tmp_path / "archive")
-    for report in (
-        backup(path, tmp_path / "backup"),
-        verify(path),
-        repair(path, backup_folder=tmp_path / "before").after,
-    ):
-        (finding,) = report.findings
-        assert finding.kind == "session_sealed"
-
-    assert before == path.read_bytes()

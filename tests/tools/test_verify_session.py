@@ -525,7 +525,7 @@ def test_rows_of_another_session(chat):
     """
     A second session, and rows that belong to none.
     """
-    edit(chat, "INSERT INTO sessions VALUES ('other', 'x', 0)")
+    edit(chat, "INSERT INTO sessions VALUES ('other', 'x', 0, NULL)")
     edit(chat, "UPDATE session_meta SET session_id = 'third'")
 
     assert seen(chat) == [
