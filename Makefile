@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/lashstore demo
 
 test: lint typing
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+from lashstore import Store
 from lashstore.tables import COMPONENT_TABLES, schema_versions
 
 
@@ -89,6 +90,14 @@ class PostgresServer:
         joint = "&" if "?" in self.base_uri else "?"
         uri = self.base_uri.replace("postgresql://", "postgresql+psycopg://")
         return f"{uri}{joint}{query}"
+
+    @cache
+    def keep_pool(self) -> None:
+        """
+        Keep this process's connections open from test to test, as a host's
+        are that has many stores.
+        """
+        self._keeper = Store.open(self.url(), "keeper")
 
     def clear(self) -> None:
         """

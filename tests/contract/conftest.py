@@ -241,6 +241,7 @@ class PostgresBackend(Backend):
     def __init__(self, folder: Path, clock: ManualClock) -> None:
         super().__init__(folder, clock)
         self._server = server()
+        self._server.keep_pool()
 
     def close(self) -> None:
         """
