@@ -5,6 +5,7 @@ Bytes of the file itself, flipped, cut off and overwritten.
 import random
 import shutil
 
+import msgspec
 import pytest
 
 from lashstore import LashStoreError, PersistedSession, SessionPickerInfo
@@ -25,7 +26,9 @@ def _is_less(answer, expected):
             each for each in known if each in set(map(repr, answer))
         ]
     if isinstance(answer, SessionPickerInfo):
-        return is_other_first_message(answer, expected)
+        return is_other_first_message(answer, expected) or _has_lost_its_head(
+            answer, expected
+        )
     if isinstance(answer, PersistedSession) and isinstance(expected, PersistedSession):
         return (
             answer.head_revision == expected.head_revision
@@ -35,6 +38,13 @@ def _is_less(answer, expected):
             and _is_less(answer.token_ledger, expected.token_ledger)
         )
     return False
+
+
+def _has_lost_its_head(answer, expected):
+    # As of a session before its first commit.
+    return answer == msgspec.structs.replace(
+        expected, first_user_message="", user_message_count=0
+    )
 
 
 def _has_lost_its_leaf(answer, expected):
