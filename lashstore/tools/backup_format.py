@@ -24,6 +24,7 @@ from typing import BinaryIO
 import msgspec
 import zstandard
 
+from lashstore.clock import SystemClock
 from lashstore.codec import encode_json, sha256_hex
 from lashstore.errors import ArchiveError, StoreNotFoundError
 from lashstore.failures import translate
@@ -221,7 +222,7 @@ class BackupFolder:
         """
         Write down what was stored, with the time of now.
         """
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
         # By number, so that a clock set back does not put it before others.
         number = 1 + max(map(_number_of, self.snapshot_names()), default=0)
         snapshot = Snapshot(
