@@ -16,7 +16,7 @@ class Racers:
     def __init__(self):
         self._lock = server().connect()
         self._threads = []
-        self.answers = []
+        self._answers = {}
 
     def hold(self, statement):
         """
@@ -30,16 +30,17 @@ class Racers:
         Start the calls one after the other, each when those before it wait.
         """
         for call in calls:
-            thread = threading.Thread(target=self._run, args=(call,))
+            place = len(self._threads)
+            thread = threading.Thread(target=self._run, args=(place, call))
             self._threads.append(thread)
             thread.start()
             self._await_waiting(len(self._threads))
 
-    def _run(self, call):
+    def _run(self, place, call):
         try:
-            self.answers.append(call())
+            self._answers[place] = call()
         except Exception as error:
-            self.answers.append(error)
+            self._answers[place] = error
 
     def _await_waiting(self, count):
         # Until they are as far as they come: waiting for a lock, or done.
@@ -50,21 +51,24 @@ class Racers:
                     "SELECT count(*) FROM pg_stat_activity"
                     " WHERE wait_event_type = 'Lock'"
                 ).fetchone()
-                if waiting + len(self.answers) >= count:
+                if waiting + len(self._answers) >= count:
                     return
                 time.sleep(0.002)
-        raise AssertionError(self.answers)
+        raise AssertionError(self._answers)
 
     def release(self):
         """
-        Let them run, and return what they came to.
+        Let them run, and return what each came to, in the order of the calls.
+
+        Not in the order in which they ended: who is scheduled first once the lock
+        is let go says nothing.
         """
         self._lock.execute("COMMIT")
         for thread in self._threads:
             thread.join(30)
         self._threads = []
-        answers, self.answers = self.answers, []
-        return answers
+        answers, self._answers = self._answers, {}
+        return [answers[place] for place in sorted(answers)]
 
     def close(self):
         """
