@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.codec import row_checksum, stored_decoder, verify_row
 from lashstore.errors import RecordVersionError
-from lashstore.model.record import Json, Record
+from lashstore.model.record import Record
 from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
 from lashstore.tables import session_heads
 
@@ -16,6 +16,9 @@ from ._dialect import BIND, upsert
 from ._run import Answer, Runner
 from ._scan import session_scan
 
+_KIND = "session head"
+_decode_config = stored_decoder(Any, _KIND)
+_decode_frames = stored_decoder(tuple[Any, ...], _KIND)
 _c = session_heads.c
 _CONTENT = (
     "schema_version",
@@ -57,27 +60,17 @@ class StoredHead(Record, frozen=True, kw_only=True):
         """
         Return the head as a caller sees it.
         """
-        frames: tuple[Json, ...] = decode_stored(
-            tuple[Any, ...], self.agent_frames_json, "session head", self.session_id
-        )
-        return SessionHeadMeta(
-            session_id=self.session_id,
-            head_revision=self.head_revision,
-            config=decode_stored(
-                Any, self.config_json, "session head", self.session_id
-            ),
-            agent_frames=frames,
-            current_agent_frame_id=self.current_agent_frame_id,
-            checkpoint_ref=self.checkpoint_ref,
-            leaf_node_id=self.leaf_node_id,
-            graph_node_count=self.graph_node_count,
-        )
+        return _meta_from_row(self.session_id, self)
 
 
-def _head_from_row(session_id: str, row: Any) -> StoredHead:
-    content = row[: len(_CONTENT)]
+def _verify(session_id: str, row: Any) -> None:
     verify_row(
-        "session head", session_id, row.checksum, "session_heads", session_id, *content
+        _KIND,
+        session_id,
+        row.checksum,
+        "session_heads",
+        session_id,
+        *row[: len(_CONTENT)],
     )
     if row.schema_version != HEAD_SCHEMA_VERSION:
         raise RecordVersionError(
@@ -85,8 +78,36 @@ def _head_from_row(session_id: str, row: Any) -> StoredHead:
             expected=HEAD_SCHEMA_VERSION,
             actual=str(row.schema_version),
         )
+
+
+def _meta_from_row(session_id: str, row: Any) -> SessionHeadMeta:
+    return SessionHeadMeta(
+        session_id=session_id,
+        head_revision=row.head_revision,
+        config=_decode_config(row.config_json, session_id),
+        agent_frames=_decode_frames(row.agent_frames_json, session_id),
+        current_agent_frame_id=row.current_agent_frame_id,
+        checkpoint_ref=row.checkpoint_ref,
+        leaf_node_id=row.leaf_node_id,
+        graph_node_count=row.graph_node_count,
+    )
+
+
+def _head_from_row(session_id: str, row: Any) -> StoredHead:
+    _verify(session_id, row)
     return StoredHead(
-        session_id=session_id, **dict(zip(_CONTENT, content, strict=True))
+        session_id=session_id,
+        schema_version=row.schema_version,
+        head_revision=row.head_revision,
+        config_json=row.config_json,
+        agent_frames_json=row.agent_frames_json,
+        current_agent_frame_id=row.current_agent_frame_id,
+        checkpoint_ref=row.checkpoint_ref,
+        leaf_node_id=row.leaf_node_id,
+        graph_node_count=row.graph_node_count,
+        live_node_count=row.live_node_count,
+        user_message_count=row.user_message_count,
+        first_user_node_id=row.first_user_node_id,
     )
 
 
@@ -122,6 +143,19 @@ class SessionHeadRepository:
             return None if row is None else _head_from_row(session_id, row)
 
         return answer
+
+    def find_meta(self, session_id: str) -> SessionHeadMeta | None:
+        """
+        Return the head as a caller sees it; None before the first commit.
+
+        Raises:
+            As `find`, and what it holds is decoded.
+        """
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        if row is None:
+            return None
+        _verify(session_id, row)
+        return _meta_from_row(session_id, row)
 
     def put(self, head: StoredHead) -> None:
         """

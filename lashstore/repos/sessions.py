@@ -31,7 +31,7 @@ _add = insert_if_absent(sessions)
 _next_seq = (
     sa.update(sessions)
     .where(_c.session_id == BIND("the_session_id"))
-    .values(admission_seq=_c.admission_seq + 1)
+    .values(admission_seq=_c.admission_seq + sa.literal_column("1"))
     .returning(_c.admission_seq)
 )
 
