@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgpack
@@ -117,9 +117,23 @@ def encode_record(record: msgspec.Struct, what: str) -> str:
     """
     Encode a record; its members that are free JSON are checked like values.
     """
-    encoded = _encode(_json, record, what)
-    if _differs(_decoder(type(record)).decode, encoded, record, what):
-        check_plain(msgspec.structs.asdict(record), what)
+    return _encode_typed(record, type(record), what)
+
+
+def encode_records(records: Sequence[msgspec.Struct], kind: Any, what: str) -> str:
+    """
+    As `encode_record`, for several as one JSON array.
+
+    Args:
+        kind: A type of the whole: a tuple of any number of records.
+    """
+    return _encode_typed(tuple(records), kind, what)
+
+
+def _encode_typed(value: Any, kind: Any, what: str) -> str:
+    encoded = _encode(_json, value, what)
+    if _differs(_decoder(kind).decode, encoded, value, what):
+        check_plain(value, what)
     return encoded.decode()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.codec import encode_record, row_checksum, stored_decoder, verify_row
+from lashstore.errors import CorruptRecordError
 from lashstore.model.claims import (
     ClaimGrant,
     ClaimHold,
@@ -192,16 +193,24 @@ class QueuedWorkRepository:
     def __init__(self, connection: sa.Connection | Runner) -> None:
         self._connection = Runner.over(connection)
 
-    def find_by_source_key(
-        self, session_id: str, source_key: str
-    ) -> QueuedWorkBatch | None:
+    def get_by_source_key(self, session_id: str, source_key: str) -> QueuedWorkBatch:
         """
-        Return the batch a source key names; None if it names none now.
+        Return the batch a source key names.
+
+        Raises:
+            CorruptRecordError: It is damaged, or an index names one that is
+                not there.
         """
         row = self._connection.execute(
             _find_by_source_key, {"session_id": session_id, "source_key": source_key}
         ).one_or_none()
-        return None if row is None else _batch_from_row(session_id, row)
+        if row is None:
+            raise CorruptRecordError(
+                record_kind=_KIND,
+                key=source_key,
+                reason="its source key is known, and it is not there",
+            )
+        return _batch_from_row(session_id, row)
 
     def list_all(self, session_id: str) -> tuple[QueuedWorkBatch, ...]:
         """

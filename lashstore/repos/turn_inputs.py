@@ -356,6 +356,23 @@ class TurnInputRepository:
             {"session_id": session_id, "source_key": target.source_key},
         ).one_or_none()
 
+    def get_by_source_key(self, session_id: str, source_key: str) -> InputRow:
+        """
+        Return the input a source key names.
+
+        Raises:
+            CorruptRecordError: It is damaged, or an index names one that is
+                not there.
+        """
+        row = self.find(session_id, SourceKeyTarget(source_key=source_key))
+        if row is None:
+            raise CorruptRecordError(
+                record_kind=_KIND,
+                key=source_key,
+                reason="its source key is known, and it is not there",
+            )
+        return input_from_row(session_id, row)
+
     def list_named(self, session_id: str, targets: Sequence[CancelTarget]) -> list[Any]:
         """
         Return each target's row for `input_from_row`, None where there is
