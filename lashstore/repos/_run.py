@@ -24,6 +24,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
+from ._dialect import LISTED, THE_ONE, TextList
+
 T = TypeVar("T")
 
 # Where a file's connection keeps what its transactions share.
@@ -185,6 +187,14 @@ class _Compiled:
         ]
         self._pick = _picker([bind.key for bind in binds])
         self._row: Any = None
+        self._lists = [
+            place for place, bind in enumerate(binds) if isinstance(bind.type, TextList)
+        ]
+        # The statement for lists of one text each, which most lists are; where
+        # it has no other lists than those of `any_of`.
+        self._text_for_ones: str | None = None
+        if self._lists and self._text.count(LISTED) == len(self._lists):
+            self._text_for_ones = self._text.replace(LISTED, THE_ONE)
 
     def _parameters(self, values: _Values) -> Any:
         if self._constants:
@@ -195,6 +205,20 @@ class _Compiled:
         parameters = list(picked)
         for place, convert in self._conversions:
             parameters[place] = convert(parameters[place])
+        return parameters
+
+    def _for_ones(self, values: _Values) -> Any:
+        """
+        Return the parameters of `_text_for_ones`; None: it does not serve.
+        """
+        parameters = list(self._pick({**self._constants, **values}))
+        for place in self._lists:
+            if len(parameters[place]) != 1:
+                return None
+            (parameters[place],) = parameters[place]
+        for place, convert in self._conversions:
+            if place not in self._lists:
+                parameters[place] = convert(parameters[place])
         return parameters
 
     def rows(self, found: list[Any], cursor: Any) -> list[Any]:
@@ -212,8 +236,12 @@ class _Compiled:
         """
         Run the statement once.
         """
+        text = self._text_for_ones
+        parameters = None if text is None else self._for_ones(values)
+        if text is None or parameters is None:
+            text, parameters = self._text, self._parameters(values)
         try:
-            driver.execute(self._text, self._parameters(values))
+            driver.execute(text, parameters)
         except UnicodeDecodeError as error:
             # SQLite's message quotes damaged bytes, and sqlite3 raises that
             # instead of the error itself.

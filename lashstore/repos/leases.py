@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
+from lashstore.codec import encode_record, row_checksum, stored_decoder, verify_row
 from lashstore.model.leases import (
     LeaseOwnerIdentity,
     LeaseRow,
@@ -17,6 +17,8 @@ from lashstore.tables import session_execution_leases
 from ._dialect import BIND, upsert
 from ._run import Answer, Runner
 from ._scan import session_scan
+
+_decode_owner = stored_decoder(LeaseOwnerIdentity, "execution lease")
 
 _c = session_execution_leases.c
 _CONTENT = (
@@ -42,9 +44,7 @@ def _lease_from_row(session_id: str, row: Any) -> LeaseRow:
     )
     if row.lease_token is None:
         return LeaseRow(fencing_token=row.fencing_token)
-    owner: LeaseOwnerIdentity = decode_stored(
-        LeaseOwnerIdentity, row.owner_json, "execution lease", session_id
-    )
+    owner: LeaseOwnerIdentity = _decode_owner(row.owner_json, session_id)
     return LeaseRow(
         fencing_token=row.fencing_token,
         lease=SessionExecutionLease(

@@ -51,6 +51,10 @@ from ._scan import session_scan
 _KIND = "queued-work batch"
 _decode_payloads = stored_decoder(tuple[QueuedWorkPayload, ...], _KIND)
 _decode_merge_key = stored_decoder(MergeKey, _KIND)
+# Much sooner looked up than called for; a checksum stands before them.
+_WORK_CLASSES = {each.value: each for each in QueuedWorkClass}
+_DELIVERY_POLICIES = {each.value: each for each in DeliveryPolicy}
+_SLOT_POLICIES = {each.value: each for each in SlotPolicy}
 
 _c = session_queued_batches.c
 _CONTENT = (
@@ -147,8 +151,8 @@ def _batch_from_row(session_id: str, row: Any) -> QueuedWorkBatch:
         session_id=session_id,
         enqueue_seq=row.enqueue_seq,
         source_key=row.source_key,
-        delivery_policy=DeliveryPolicy(row.delivery_policy),
-        slot_policy=SlotPolicy(row.slot_policy),
+        delivery_policy=_DELIVERY_POLICIES[row.delivery_policy],
+        slot_policy=_SLOT_POLICIES[row.slot_policy],
         merge_key=_decode_merge_key(row.merge_key_json, key),
         available_at_ms=row.available_at_ms,
         enqueued_at_ms=row.enqueued_at_ms,
@@ -170,7 +174,7 @@ def _claimable_from_row(session_id: str, row: Any) -> BatchRow:
     return BatchRow(
         batch=batch,
         candidate=ClaimCandidate(
-            work_class=QueuedWorkClass(row.work_class),
+            work_class=_WORK_CLASSES[row.work_class],
             delivery_policy=batch.delivery_policy,
             slot_policy=batch.slot_policy,
             merge_key=batch.merge_key,
