@@ -203,6 +203,7 @@ class AppendEvent:
                 replay_key=f"k{self._number}",
             ),
         )
+        assert appended.inserted
         assert appended.event.sequence == self._number
 
     def floor(self) -> None:
