@@ -7,6 +7,7 @@ Connections to SQLite files: their pragmas, their modes, the switch to WAL.
 * The busy handler does not cover the switch to WAL; it is retried here.
 """
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -25,10 +26,20 @@ def is_absent(path: Path) -> bool:
     """
     Tell whether there is no database at *path*: no file, or an empty one.
     """
+    return find_file(path) is None
+
+
+def find_file(path: Path) -> os.stat_result | None:
+    """
+    Return what the operating system knows of the database at *path*; None:
+    there is none, as `is_absent` says.
+    """
     try:
-        return path.stat().st_size == 0
+        # os.stat: pathlib takes as long again, at every opening.
+        found = os.stat(path)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        return None
+    return found if found.st_size else None
 
 
 def has_wal(path: Path) -> bool:
