@@ -691,9 +691,10 @@ def open_database(
 def _open_once(
     path: Path, component: str, options: StoreOptions, *, create: bool, seed: Seed
 ) -> SqliteDatabase:
-    # Before anything is made: a file must not be left where it cannot be used.
-    may_use_wal(path, options)
     if is_absent(path):
+        # Before anything is made: a file must not be left where it cannot be
+        # used.
+        may_use_wal(path, options)
         if not create:
             raise DatabaseGoneError(str(path))
         make_file(path, options, lambda: _fill(path, component, options, seed))
