@@ -14,7 +14,11 @@ from sqlalchemy.sql.functions import FunctionElement
 BIND = sa.bindparam
 
 
-class _TextList(sa.types.TypeDecorator[Any]):
+# How a list of texts reads in a statement for SQLite, its place included.
+SQLITE_LIST = "(SELECT value FROM json_each(?))"
+
+
+class TextList(sa.types.TypeDecorator[Any]):
     """
     A list of texts as one parameter: JSON on SQLite, an array on PostgreSQL.
     """
@@ -38,7 +42,8 @@ class _AnyOf(FunctionElement[Any]):
     A column equals one of the texts of a parameter.
 
     One parameter whatever the number of texts: the statement is compiled
-    once, and SQLite's limit on parameters does not apply.
+    once, and SQLite's limit on parameters does not apply. The runner may put
+    a parameter each in its place where there are few, see `lashstore.repos._run`.
     """
 
     # Not Boolean: SQLAlchemy would write "= 1" behind it for SQLite, and then
@@ -51,7 +56,7 @@ class _AnyOf(FunctionElement[Any]):
 @compiles(_AnyOf, "sqlite")
 def _sqlite_any_of(element: Any, compiler: Any, **kw: Any) -> str:
     column, texts = element.clauses
-    listed = f"(SELECT value FROM json_each({compiler.process(texts, **kw)}))"  # noqa: S608, compiled parts
+    listed = SQLITE_LIST.replace("?", compiler.process(texts, **kw))
     return f"{compiler.process(column, **kw)} IN {listed}"
 
 
@@ -72,7 +77,7 @@ def texts(parameter: str) -> sa.BindParameter[Any]:
     """
     Return the list of texts bound as *parameter*.
     """
-    return sa.bindparam(parameter, type_=_TextList())
+    return sa.bindparam(parameter, type_=TextList())
 
 
 def upsert(

@@ -23,6 +23,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
+from ._dialect import SQLITE_LIST, TextList
+
 T = TypeVar("T")
 
 # Where a server's connection keeps the pipeline its statements are sent in.
@@ -141,6 +143,76 @@ def _picker(names: list[str]) -> Callable[[_Values], Any]:
     return itemgetter(*names)
 
 
+class _FewTexts:
+    """
+    A statement for SQLite with a parameter for each of few texts, instead of
+    one that is a list: making JSON of them, and SQLite's reading it, takes as
+    long as a look-up. One text for each small number, so that SQLite's
+    statements stay prepared; the last one is repeated up to the next number.
+    """
+
+    __slots__ = ("_pieces", "_places", "_texts")
+
+    # 0 stays a list: it is a rare case, and "IN ()" is SQLite's alone.
+    _SIZES = (None, 1, 2, 4, 4, 8, 8, 8, 8)
+
+    @classmethod
+    def of(cls, text: str, types: Sequence[Any]) -> "_FewTexts | None":
+        """
+        Return what runs a statement so; None if it has no lists.
+        """
+        places = [
+            place for place, kind in enumerate(types) if isinstance(kind, TextList)
+        ]
+        pieces = text.split(SQLITE_LIST)
+        if not places or len(pieces) != len(places) + 1:
+            return None
+        return cls(pieces, places)
+
+    def __init__(self, pieces: list[str], places: list[int]) -> None:
+        self._pieces = pieces
+        self._places = places
+        self._texts: dict[tuple[int, ...], str] = {}
+
+    @property
+    def count(self) -> int:
+        """
+        How many lists there are.
+        """
+        return len(self._places)
+
+    def run(self, driver: Any, picked: tuple[Any, ...]) -> bool:
+        """
+        Run the statement and return True, if the lists are small.
+        """
+        parameters: list[Any] = []
+        sizes: list[int] = []
+        done = 0
+        for place in self._places:
+            texts = [*picked[place]]
+            count = len(texts)
+            size = self._SIZES[count] if count < len(self._SIZES) else None
+            if size is None:
+                return False
+            sizes.append(size)
+            parameters += picked[done:place]
+            parameters += texts
+            parameters += texts[-1:] * (size - count)
+            done = place + 1
+        parameters += picked[done:]
+        key = tuple(sizes)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts.setdefault(key, self._spelled(key))
+        driver.execute(text, parameters)
+        return True
+
+    def _spelled(self, sizes: tuple[int, ...]) -> str:
+        marks = [f"({', '.join('?' * size)})" for size in sizes]
+        first, *rest = self._pieces
+        return first + "".join(map("".join, zip(marks, rest, strict=True)))
+
+
 class _Compiled:
     """
     A statement as text, with what turns named values into its parameters.
@@ -171,11 +243,18 @@ class _Compiled:
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
         self._pick = _picker([bind.key for bind in binds])
+        self._lists = _FewTexts.of(self._text, [bind.type for bind in binds])
+        if self._lists is not None and len(self._conversions) > self._lists.count:
+            self._lists = None
         self._row: Any = None
 
-    def _parameters(self, values: _Values) -> Any:
+    def _picked(self, values: _Values) -> tuple[Any, ...]:
         given = {**self._constants, **values} if self._constants else values
         picked: tuple[Any, ...] = self._pick(given)
+        return picked
+
+    def _parameters(self, values: _Values) -> Any:
+        picked = self._picked(values)
         if not self._conversions:
             return picked
         parameters = list(picked)
@@ -199,14 +278,16 @@ class _Compiled:
         Run the statement once.
         """
         try:
-            driver.execute(self._text, self._parameters(values))
+            if self._lists is None or not self._lists.run(driver, self._picked(values)):
+                driver.execute(self._text, self._parameters(values))
         except UnicodeDecodeError as error:
             # SQLite's message quotes damaged bytes, and sqlite3 raises that
             # instead of the error itself.
             raise sqlite3.DatabaseError(str(error)) from error
         if driver.description is None:
             return _Result([], driver.rowcount)
-        return _Result(self.rows(driver.fetchall(), driver), driver.rowcount)
+        found = driver.fetchall()
+        return _Result(self.rows(found, driver) if found else found, driver.rowcount)
 
     def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
         """
@@ -299,9 +380,13 @@ class Runner:
             )
             return result  # type: ignore[no-any-return]
         # A dictionary nearly always, and asking an abstract class takes long.
-        if type(values) is dict or isinstance(values, Mapping):
-            return self._compiled(statement, values).run(self._driver, values)
-        return self._compiled(statement, values[0]).run_many(self._driver, values)
+        if type(values) is not dict and not isinstance(values, Mapping):
+            if len(values) > 1:
+                compiled = self._compiled(statement, values[0])
+                return compiled.run_many(self._driver, values)
+            (values,) = values
+        compiled = self._known.get(statement) or self._compiled(statement, values)
+        return compiled.run(self._driver, values)
 
     def execute_once(self, statement: Any, values: _Values) -> _Result:
         """

@@ -2,6 +2,7 @@
 Head rows: where a session stands.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
 from lashstore.tables import session_heads
 
 from ._dialect import BIND, upsert
-from ._run import Answer, Runner
+from ._run import Runner
 from ._scan import session_scan
 
 _c = session_heads.c
@@ -30,8 +31,9 @@ _CONTENT = (
     "user_message_count",
     "first_user_node_id",
 )
-_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
-_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
+COLUMNS = (*(_c[name] for name in _CONTENT), _c.checksum)
+_SCHEMA_VERSION = _CONTENT.index("schema_version")
+_find = sa.select(*COLUMNS).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_heads, (*_CONTENT, "checksum"))
 
 
@@ -74,23 +76,30 @@ class StoredHead(Record, frozen=True, kw_only=True):
         )
 
 
-def _head_from_row(session_id: str, row: Any) -> StoredHead:
-    content = row[: len(_CONTENT)]
+def head_from_row(session_id: str, row: Sequence[Any]) -> StoredHead:
+    """
+    Return the head that the values of `COLUMNS` are.
+
+    Raises:
+        CorruptRecordError: The row is damaged.
+        RecordVersionError: It is of another record version.
+    """
+    *content, checksum = row
     verify_row(
-        "session head", session_id, row.checksum, "session_heads", session_id, *content
+        "session head", session_id, checksum, "session_heads", session_id, *content
     )
-    if row.schema_version != HEAD_SCHEMA_VERSION:
+    if content[_SCHEMA_VERSION] != HEAD_SCHEMA_VERSION:
         raise RecordVersionError(
             record_kind="SessionHeadMeta",
             expected=HEAD_SCHEMA_VERSION,
-            actual=str(row.schema_version),
+            actual=str(content[_SCHEMA_VERSION]),
         )
     return StoredHead(
         session_id=session_id, **dict(zip(_CONTENT, content, strict=True))
     )
 
 
-SCAN = session_scan(session_heads, _columns, _head_from_row)
+SCAN = session_scan(session_heads, COLUMNS, head_from_row)
 
 
 class SessionHeadRepository:
@@ -109,19 +118,8 @@ class SessionHeadRepository:
             CorruptRecordError: The row is damaged.
             RecordVersionError: It is of another record version.
         """
-        return self.ask(session_id)()
-
-    def ask(self, session_id: str) -> Answer[StoredHead | None]:
-        """
-        Ask for what `find` returns.
-        """
-        found = self._connection.execute(_find, {"session_id": session_id})
-
-        def answer() -> StoredHead | None:
-            row = found.one_or_none()
-            return None if row is None else _head_from_row(session_id, row)
-
-        return answer
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        return None if row is None else head_from_row(session_id, row)
 
     def put(self, head: StoredHead) -> None:
         """

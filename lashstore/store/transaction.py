@@ -10,6 +10,7 @@ from lashstore.ciphers import ContentCipher
 from lashstore.clock import Clock
 from lashstore.repos._run import Runner
 from lashstore.repos._sealing import SealingRunner
+from lashstore.repos.admissions import AdmissionRepository
 from lashstore.repos.artifacts import ArtifactRepository
 from lashstore.repos.attachments import AttachmentRepository
 from lashstore.repos.blobs import BlobRepository
@@ -38,6 +39,7 @@ class SessionTransaction:
     sessions: SessionRepository
     session_meta: SessionMetaRepository
     heads: SessionHeadRepository
+    admissions: AdmissionRepository
     graph: SessionGraphRepository
     blobs: BlobRepository
     checkpoints: CheckpointRepository
