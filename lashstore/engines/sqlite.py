@@ -56,7 +56,7 @@ from lashstore.filesystems import may_use_wal
 from lashstore.model.options import StoreOptions
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
-from lashstore.repos._run import Runner
+from lashstore.repos._run import Kept, Runner
 from lashstore.tables import COMPONENT_TABLES, schema_versions
 
 from .base import Seed
@@ -99,13 +99,48 @@ def _driver(connection: sa.Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _commit(connection: sa.Connection, driver: Any) -> None:
-    # Core begins a transaction of its own around its first statement, which
-    # the dialect makes part of ours; then it must know that it is over.
-    if connection.in_transaction():
-        connection.commit()
-    else:
-        driver.commit()
+class _Held:
+    """
+    A connection that is kept between transactions, with the cursor that
+    begins and ends them.
+    """
+
+    __slots__ = ("_execute", "_kept", "connection")
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self._kept = Kept(connection)
+        self._execute = self._kept.cursor.execute
+
+    def begin(self, how: str) -> None:
+        """
+        Begin a transaction, by hand: Core would be told of it.
+        """
+        try:
+            self._execute(how)
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes damaged bytes of the schema.
+            raise sqlite3.DatabaseError(str(error)) from error
+
+    def commit(self) -> None:
+        """
+        Commit the transaction.
+        """
+        # Core begins a transaction of its own around its first statement,
+        # which the dialect makes part of ours; then it must know that it is
+        # over.
+        if self.connection.in_transaction():
+            self.connection.commit()
+        else:
+            self._execute("COMMIT")
+
+    def close(self) -> None:
+        """
+        Give the connection back; what is open on it is undone.
+        """
+        # Whatever it was at would keep its snapshot.
+        self._kept.cursor.close()
+        self.connection.close()
 
 
 def _free_pages(driver: Any) -> int:
@@ -134,19 +169,14 @@ class _WriteTransaction:
     much as a statement.
     """
 
-    __slots__ = ("_begin", "_connection", "_end")
+    __slots__ = ("_database", "_held")
 
-    def __init__(
-        self,
-        begin: Callable[[], sa.Connection],
-        end: Callable[[sa.Connection, BaseException | None], None],
-    ) -> None:
-        self._begin = begin
-        self._end = end
+    def __init__(self, database: "SqliteDatabase") -> None:
+        self._database = database
 
     def __enter__(self) -> sa.Connection:
-        self._connection = self._begin()
-        return self._connection
+        self._held = self._database._begin_write()  # noqa: SLF001, its own part
+        return self._held.connection
 
     def __exit__(
         self,
@@ -154,7 +184,10 @@ class _WriteTransaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end(self._connection, error)
+        if error is None:
+            self._database._commit_write(self._held)  # noqa: SLF001, its own part
+        else:
+            self._database._undo_write(self._held, error)  # noqa: SLF001, its own part
 
 
 class SqliteDatabase:
@@ -189,10 +222,11 @@ class SqliteDatabase:
         self._identity = None if path is None else file_identity(path)
         # Threads queue here in order instead of polling SQLite's lock.
         self._write_lock = threading.RLock()
+        self._lock_timeout_s = options.busy_timeout_ms / 1000
         self._open_connection: sa.Connection | None = None
         # Kept between transactions: taking a connection from the pool costs
         # as much as two statements.
-        self._held: list[sa.Connection] = []
+        self._held: list[_Held] = []
         self._reader = _engine(pool)
         self._immutable = _engine(immutable_pool) if immutable_pool else self._reader
 
@@ -251,31 +285,29 @@ class SqliteDatabase:
             raise self._translation(error) from driver_error(error)
 
     def _read_held(self, operation: Callable[[sa.Connection], T]) -> T:
-        connection = self._take()
-        driver = _driver(connection)
+        held = self._take()
         try:
-            driver.execute("BEGIN")
+            held.begin("BEGIN")
             self._require_current()
-            answer = operation(connection)
-            _commit(connection, driver)
+            answer = operation(held.connection)
+            held.commit()
         except BaseException:
-            connection.close()
+            held.close()
             raise
-        self._hold(connection)
+        self._hold(held)
         return answer
 
-    def _take(self) -> sa.Connection:
+    def _take(self) -> _Held:
         try:
             return self._held.pop()
         except IndexError:
-            return self._reader.connect()
+            return _Held(self._reader.connect())
 
-    def _hold(self, connection: sa.Connection) -> None:
-        # In memory there is only one, which the pool hands to everybody.
-        if self.is_memory or len(self._held) >= _HELD:
-            connection.close()
+    def _hold(self, held: _Held) -> None:
+        if len(self._held) >= _HELD:
+            held.close()
             return
-        self._held.append(connection)
+        self._held.append(held)
         if self._closed.is_set():
             self._release_held()
 
@@ -290,8 +322,14 @@ class SqliteDatabase:
         """
         Run *operation* in one write transaction; any exception undoes it.
         """
-        with self.write_transaction() as connection:
-            return operation(connection)
+        held = self._begin_write()
+        try:
+            answer = operation(held.connection)
+        except BaseException as error:
+            self._undo_write(held, error)
+            raise
+        self._commit_write(held)
+        return answer
 
     def read_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
         """
@@ -313,44 +351,42 @@ class SqliteDatabase:
             StoreBusyError: The lock was not had in time.
             ReadOnlyStoreError: The database was opened read-only.
         """
-        return _WriteTransaction(self._begin_write, self._end_write)
+        return _WriteTransaction(self)
 
-    def _begin_write(self) -> sa.Connection:
+    def _begin_write(self) -> _Held:
         if self.is_readonly:
             raise ReadOnlyStoreError
         self._acquire()
         try:
-            connection = self._begun_immediately()
+            held = self._begun_immediately()
         except DRIVER_ERRORS as error:
             self._write_lock.release()
             raise self._translation(error) from driver_error(error)
         except BaseException:
             self._write_lock.release()
             raise
-        self._open_connection = connection
-        return connection
+        self._open_connection = held.connection
+        return held
 
-    def _begun_immediately(self) -> sa.Connection:
+    def _begun_immediately(self) -> _Held:
         if self._closed.is_set():
             raise StoreClosedError
-        connection = self._take()
+        held = self._take()
         try:
-            _driver(connection).execute("BEGIN IMMEDIATE")
+            held.begin("BEGIN IMMEDIATE")
             self._require_current()
         except BaseException:
-            connection.close()
+            held.close()
             raise
-        return connection
+        return held
 
-    def _end_write(
-        self, connection: sa.Connection, raised: BaseException | None
-    ) -> None:
+    def _undo_write(self, held: _Held, raised: BaseException) -> None:
+        """
+        Undo a transaction; raise what the driver's error means, if it is one.
+        """
         try:
-            if raised is None:
-                self._commit_write(connection)
-                return
             self._open_connection = None
-            connection.close()
+            held.close()
             if isinstance(raised, DRIVER_ERRORS):
                 raise self._translation(raised) from driver_error(raised)
         except DRIVER_ERRORS as error:
@@ -358,19 +394,24 @@ class SqliteDatabase:
         finally:
             self._write_lock.release()
 
-    def _commit_write(self, connection: sa.Connection) -> None:
+    def _commit_write(self, held: _Held) -> None:
         try:
-            _commit(connection, _driver(connection))
-        except BaseException:
-            connection.close()
-            raise
+            try:
+                held.commit()
+            except BaseException:
+                held.close()
+                raise
+            finally:
+                self._open_connection = None
+            self._hold(held)
+            self._checkpoint_when_due()
+        except DRIVER_ERRORS as error:
+            raise self._translation(error) from driver_error(error)
         finally:
-            self._open_connection = None
-        self._hold(connection)
-        self._checkpoint_when_due()
+            self._write_lock.release()
 
     def _acquire(self) -> None:
-        if not self._write_lock.acquire(timeout=self._options.busy_timeout_ms / 1000):
+        if not self._write_lock.acquire(timeout=self._lock_timeout_s):
             msg = "another thread holds the write lock: try again"
             raise StoreBusyError(msg)
 
@@ -418,8 +459,8 @@ class SqliteDatabase:
         with self._exclusively():
             if self._open_connection is not None:
                 return operation(self._open_connection)
-            with self._translated(), self._reader.begin() as connection:
-                return operation(connection)
+            with self._translated():
+                return self._read_held(operation)
 
     def _read_only(self, operation: Callable[[sa.Connection], T]) -> T:
         # Without a WAL the file is read as immutable, since every other way

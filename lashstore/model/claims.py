@@ -5,7 +5,7 @@ Queued work and turn inputs are claimed alike; only what a claim selects and
 what becomes of it differs.
 """
 
-import secrets
+import os
 
 from .leases import (
     LeaseOwnerIdentity,
@@ -43,7 +43,7 @@ def new_token() -> str:
     """
     Return fresh randomness: 128 bits as hex.
     """
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def grant(

@@ -248,15 +248,14 @@ def check_draft(draft: QueuedWorkBatchDraft) -> tuple[QueuedWorkClass, str]:
         require_record("a payload", payload, QueuedWorkPayload)
         if isinstance(payload, ProcessWakePayload):
             check_wake(payload.wake)
-    classes = {payload_class(payload) for payload in draft.payloads}
-    if len(classes) > 1:
+    work_class, *others = map(payload_class, draft.payloads)
+    if any(other is not work_class for other in others):
         msg = "a queued-work batch must not mix session commands and turn work"
         raise InvalidArgumentError(msg)
-    documents = ",".join(
-        codec.encode_record(payload, "a queued-work payload")
-        for payload in draft.payloads
+    payloads_json = codec.encode_records(
+        draft.payloads, tuple[QueuedWorkPayload, ...], "a queued-work payload"
     )
-    return classes.pop(), f"[{documents}]"
+    return work_class, payloads_json
 
 
 def is_session_command(candidate: ClaimCandidate) -> bool:

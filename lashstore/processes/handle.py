@@ -3,15 +3,13 @@ What every part of `ProcessRegistry` is built on.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-import sqlalchemy as sa
+from typing import TypeVar
 
 from lashstore.clock import Clock, ask_ahead
 from lashstore.deployment import ComponentDatabase, DeploymentStore
 from lashstore.errors import ProcessLeaseExpiredError, UnknownProcessError
 from lashstore.model.process_leases import ProcessLease, find_held
-from lashstore.repos._run import Runner
+from lashstore.repos._bound import Bound, BoundTransaction
 from lashstore.repos.handle_grants import HandleGrantRepository
 from lashstore.repos.notifications import NotificationRepository
 from lashstore.repos.process_events import ProcessEventRepository
@@ -23,40 +21,16 @@ from .changes import ChangeHub, topic_of_process
 T = TypeVar("T")
 
 
-class RegistryTransaction:
+class RegistryTransaction(BoundTransaction):
     """
     The registry's repositories, bound to one open connection.
     """
 
-    processes: ProcessRepository
-    events: ProcessEventRepository
-    grants: HandleGrantRepository
-    notifications: NotificationRepository
-    leases: ProcessLeaseRepository
-
-    def __init__(self, connection: sa.Connection, clock: Clock) -> None:
-        self._clock = clock
-        self._now_ms: int | None = None
-        self._rows = Runner(connection)
-
-    def __getattr__(self, name: str) -> Any:
-        # Made when it is first asked for: most transactions need few.
-        kind = _REPOSITORIES.get(name)
-        if kind is None:
-            msg = f"a transaction has no {name!r}"
-            raise AttributeError(msg, name=name, obj=self)
-        repository = kind(self._rows)
-        setattr(self, name, repository)
-        return repository
-
-    @property
-    def now_ms(self) -> int:
-        """
-        The operation's time: read once, when it is first needed.
-        """
-        if self._now_ms is None:
-            self._now_ms = self._clock.now_ms()
-        return self._now_ms
+    processes = Bound(ProcessRepository)
+    events = Bound(ProcessEventRepository)
+    grants = Bound(HandleGrantRepository)
+    notifications = Bound(NotificationRepository)
+    leases = Bound(ProcessLeaseRepository)
 
     def hold(self, process_id: str) -> None:
         """
@@ -72,7 +46,7 @@ class RegistryTransaction:
         Tell other hosts of processes that those who wait should look at.
         """
         # Topics are hashes, and a file has nobody to be told.
-        if self._rows.locks_rows:
+        if self.rows.locks_rows:
             self.notifications.tell([topic_of_process(each) for each in process_ids])
 
     def get(self, process_id: str) -> StoredProcess:
@@ -107,9 +81,6 @@ class RegistryTransaction:
         row = self.leases.find(process_id)
         if find_held(row, fence, now_ms=self.now_ms) is None:
             raise ProcessLeaseExpiredError(process_id=process_id)
-
-
-_REPOSITORIES = RegistryTransaction.__annotations__
 
 
 class RegistryHandle(DeploymentStore):

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, encode_record
+from lashstore.codec import encode_record, stored_decoder
 from lashstore.model.claims import ClaimGrant, ClaimHold, death_host
 from lashstore.model.leases import LeaseOwnerIdentity
 from lashstore.model.record import Record
@@ -85,7 +85,7 @@ def grant_statement(table: sa.Table, key: sa.Column[Any], **values: Any) -> sa.U
             claim_host_id=BIND("new_host_id"),
             claimed_at_ms=BIND("new_claimed_at_ms"),
             claim_expires_at_ms=BIND("new_expires_at_ms"),
-            claim_fencing_token=table.c.claim_fencing_token + 1,
+            claim_fencing_token=table.c.claim_fencing_token + sa.literal_column("1"),
             **values,
         )
     )
@@ -161,8 +161,8 @@ def hold_from_row(record_kind: str, key: str, row: Any) -> ClaimHold | None:
     """
     if row.claim_id is None:
         return None
-    owner: LeaseOwnerIdentity = decode_stored(
-        LeaseOwnerIdentity, row.claim_owner_json, record_kind, key
+    owner: LeaseOwnerIdentity = stored_decoder(LeaseOwnerIdentity, record_kind)(
+        row.claim_owner_json, key
     )
     return ClaimHold(
         claim_id=row.claim_id,

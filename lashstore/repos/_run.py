@@ -15,6 +15,7 @@ costs a round trip a question that depends on an answer, not one a statement.
 
 import functools
 import sqlite3
+import weakref
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -27,6 +28,8 @@ from ._dialect import SQLITE_LIST, TextList
 
 T = TypeVar("T")
 
+# Where a file's connection keeps what its transactions share.
+_KEPT = "lashstore.kept"
 # Where a server's connection keeps the pipeline its statements are sent in.
 PIPELINE = "lashstore.pipeline"
 # Execution option of a connection whose statements SQLAlchemy is to run.
@@ -45,13 +48,23 @@ def asks_core(connection: sa.Connection) -> bool:
     """
     Tell whether SQLAlchemy itself must run the statements of *connection*.
     """
-    listened = connection.dispatch
     return bool(
-        listened.before_cursor_execute
-        or listened.after_cursor_execute
+        _has_listeners(connection)
         or not hasattr(connection.dialect, "statements")
         or connection.get_execution_options().get(THROUGH_CORE)
     )
+
+
+def _has_listeners(connection: sa.Connection) -> bool:
+    # What Core itself looks at first, and much sooner told than the rest:
+    # whether anybody ever listened to anything. A Core that has no such mark
+    # is asked in the long way.
+    if not getattr(connection, "_has_events", True) and not getattr(
+        connection.engine, "_has_events", True
+    ):
+        return False
+    listened = connection.dispatch
+    return bool(listened.before_cursor_execute or listened.after_cursor_execute)
 
 
 class _Result:
@@ -249,8 +262,9 @@ class _Compiled:
         self._row: Any = None
 
     def _picked(self, values: _Values) -> tuple[Any, ...]:
-        given = {**self._constants, **values} if self._constants else values
-        picked: tuple[Any, ...] = self._pick(given)
+        if self._constants:
+            values = {**self._constants, **values}
+        picked: tuple[Any, ...] = self._pick(values)
         return picked
 
     def _parameters(self, values: _Values) -> Any:
@@ -284,8 +298,6 @@ class _Compiled:
             # SQLite's message quotes damaged bytes, and sqlite3 raises that
             # instead of the error itself.
             raise sqlite3.DatabaseError(str(error)) from error
-        if driver.description is None:
-            return _Result([], driver.rowcount)
         found = driver.fetchall()
         return _Result(self.rows(found, driver) if found else found, driver.rowcount)
 
@@ -330,25 +342,30 @@ class Runner:
 
     __slots__ = ("_connection", "_driver", "_known")
 
-    @classmethod
-    def over(cls, connection: "sa.Connection | Runner") -> "Runner":
+    @staticmethod
+    def over(connection: "sa.Connection | Runner") -> "Runner":
         """
-        Return a runner: a new one, or the one that a transaction shares
-        among its repositories.
+        Return a runner: the one that a transaction shares among its
+        repositories, the one its connection keeps, or a new one.
         """
-        return connection if isinstance(connection, cls) else cls(connection)  # type: ignore[arg-type]
+        if isinstance(connection, Runner):
+            return connection
+        kept = kept_on(connection)
+        return Runner(connection) if kept is None else kept.runner
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
         self._driver: Any = None
-        if asks_core(connection):
-            return
-        dialect: Any = connection.dialect
+        if not asks_core(connection):
+            self._driver = self._own_driver()
+
+    def _own_driver(self) -> Any:
+        dialect: Any = self._connection.dialect
         self._known: dict[Any, _Compiled] = dialect.statements
-        driver: Any = connection.connection.driver_connection
+        driver: Any = self._connection.connection.driver_connection
         # Rows are fetched at once, so one cursor serves the transaction.
-        self._driver = (
-            (driver, connection.info.get(PIPELINE))
+        return (
+            (driver, self._connection.info.get(PIPELINE))
             if self.locks_rows
             else sqlite3.Cursor(driver)
         )
@@ -407,3 +424,37 @@ class Runner:
             compiled = kind(statement, self._connection.dialect, list(values))
             found = self._known.setdefault(statement, compiled)
         return found
+
+
+class Kept:
+    """
+    What the transactions of a file's connection share, one after the other:
+    a cursor, the runner over it, and the repositories over that. To make them
+    takes longer than to look at a row.
+
+    Whoever holds the connection holds this, too. The connection itself knows
+    it weakly: a circle would keep a file open that nobody uses any more.
+    """
+
+    __slots__ = ("__weakref__", "connection", "cursor", "repositories", "runner")
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.runner = runner = Runner(connection)
+        if runner._driver is None:  # noqa: SLF001, whoever listens now may stop
+            runner._driver = runner._own_driver()  # noqa: SLF001, as above
+        self.cursor: sqlite3.Cursor = runner._driver  # noqa: SLF001, as above
+        self.repositories: dict[Any, Any] = {}
+        connection.info[_KEPT] = weakref.ref(self)
+
+
+def kept_on(connection: sa.Connection) -> Kept | None:
+    """
+    Return what a connection keeps; None: nothing, or SQLAlchemy itself must
+    run its statements.
+    """
+    found = connection.info.get(_KEPT)
+    kept: Kept | None = None if found is None else found()
+    if kept is None or kept.connection is not connection or _has_listeners(connection):
+        return None
+    return kept

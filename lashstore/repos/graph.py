@@ -3,11 +3,12 @@ Node rows: the graph in insertion order, and paths through it.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.codec import row_checksum, stored_decoder, verify_row
 from lashstore.errors import CorruptRecordError
 from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
 from lashstore.model.record import Record
@@ -16,6 +17,9 @@ from lashstore.tables import session_nodes, sessions
 from ._dialect import BIND, any_of
 from ._run import Answer, Runner
 from ._scan import session_scan
+
+_KIND = "graph node"
+_decode_node = stored_decoder(SessionNode, _KIND)
 
 _c = session_nodes.c
 _is_session = _c.session_id == BIND("session_id")
@@ -47,7 +51,7 @@ _last_seq = (
 # One statement for the last number and the nodes a commit refers to; the
 # session's row makes it answer even where none of them is stored.
 _list_for_commit = (
-    sa.select(_last_seq.label("last_seq"), *_content)
+    sa.select(*_content, _last_seq.label("last_seq"))
     .select_from(
         sessions.outerjoin(
             session_nodes,
@@ -164,29 +168,28 @@ def _checksum(session_id: str, new: EncodedNode, seq: int) -> int:
 
 
 def _verify(session_id: str, row: Any) -> None:
-    stored = row.checksum
+    # The columns of `_content`, and whatever a statement has behind them.
+    node_id, seq, parent, is_tombstoned, is_user_message, node_json, stored = row[:7]
     # Damage may have put anything there; then it equals no checksum.
-    if row.is_tombstoned and isinstance(stored, int):
+    if is_tombstoned and isinstance(stored, int):
         stored = -1 - stored
     verify_row(
-        "graph node",
-        str(row.node_id),
+        _KIND,
+        str(node_id),
         stored,
         "session_nodes",
         session_id,
-        row.node_id,
-        row.seq,
-        row.parent_node_id,
-        row.is_user_message,
-        row.node_json,
+        node_id,
+        seq,
+        parent,
+        is_user_message,
+        node_json,
     )
 
 
 def _node_from_row(session_id: str, row: Any) -> SessionNode:
     _verify(session_id, row)
-    node: SessionNode = decode_stored(
-        SessionNode, row.node_json, "graph node", row.node_id
-    )
+    node: SessionNode = _decode_node(row.node_json, row.node_id)
     return node
 
 
@@ -229,7 +232,7 @@ class SessionGraphRepository:
         if node.node_id != node_id:
             # A damaged index leads to another row, which is sound by itself.
             raise CorruptRecordError(
-                record_kind="graph node",
+                record_kind=_KIND,
                 key=node_id,
                 reason=f"it leads to {node.node_id!r}",
             )
@@ -261,7 +264,7 @@ class SessionGraphRepository:
                 "max_depth": max_depth,
             },
         ).all()
-        rows = sorted(rows, key=lambda row: -row.depth)
+        rows = sorted(rows, key=attrgetter("depth"), reverse=True)
         if rows and rows[0].depth > max_depth and not rows[0].is_tombstoned:
             raise _broken_path(rows[0].node_id, "its parents form a cycle")
         nodes = tuple(
@@ -373,4 +376,4 @@ class SessionGraphRepository:
 
 
 def _broken_path(node_id: str, reason: str) -> CorruptRecordError:
-    return CorruptRecordError(record_kind="graph node", key=node_id, reason=reason)
+    return CorruptRecordError(record_kind=_KIND, key=node_id, reason=reason)

@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.codec import row_checksum, stored_decoder, verify_row
 from lashstore.errors import RecordVersionError
-from lashstore.model.record import Json, Record
+from lashstore.model.record import Record
 from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
 from lashstore.tables import session_heads
 
@@ -17,6 +17,9 @@ from ._dialect import BIND, upsert
 from ._run import Runner
 from ._scan import session_scan
 
+_KIND = "session head"
+_decode_config = stored_decoder(Any, _KIND)
+_decode_frames = stored_decoder(tuple[Any, ...], _KIND)
 _c = session_heads.c
 _CONTENT = (
     "schema_version",
@@ -59,21 +62,31 @@ class StoredHead(Record, frozen=True, kw_only=True):
         """
         Return the head as a caller sees it.
         """
-        frames: tuple[Json, ...] = decode_stored(
-            tuple[Any, ...], self.agent_frames_json, "session head", self.session_id
+        return _meta_from_row(self.session_id, self)
+
+
+def _verify(session_id: str, row: Sequence[Any]) -> None:
+    *content, checksum = row
+    verify_row(_KIND, session_id, checksum, "session_heads", session_id, *content)
+    if content[_SCHEMA_VERSION] != HEAD_SCHEMA_VERSION:
+        raise RecordVersionError(
+            record_kind="SessionHeadMeta",
+            expected=HEAD_SCHEMA_VERSION,
+            actual=str(content[_SCHEMA_VERSION]),
         )
-        return SessionHeadMeta(
-            session_id=self.session_id,
-            head_revision=self.head_revision,
-            config=decode_stored(
-                Any, self.config_json, "session head", self.session_id
-            ),
-            agent_frames=frames,
-            current_agent_frame_id=self.current_agent_frame_id,
-            checkpoint_ref=self.checkpoint_ref,
-            leaf_node_id=self.leaf_node_id,
-            graph_node_count=self.graph_node_count,
-        )
+
+
+def _meta_from_row(session_id: str, row: Any) -> SessionHeadMeta:
+    return SessionHeadMeta(
+        session_id=session_id,
+        head_revision=row.head_revision,
+        config=_decode_config(row.config_json, session_id),
+        agent_frames=_decode_frames(row.agent_frames_json, session_id),
+        current_agent_frame_id=row.current_agent_frame_id,
+        checkpoint_ref=row.checkpoint_ref,
+        leaf_node_id=row.leaf_node_id,
+        graph_node_count=row.graph_node_count,
+    )
 
 
 def head_from_row(session_id: str, row: Sequence[Any]) -> StoredHead:
@@ -84,19 +97,8 @@ def head_from_row(session_id: str, row: Sequence[Any]) -> StoredHead:
         CorruptRecordError: The row is damaged.
         RecordVersionError: It is of another record version.
     """
-    *content, checksum = row
-    verify_row(
-        "session head", session_id, checksum, "session_heads", session_id, *content
-    )
-    if content[_SCHEMA_VERSION] != HEAD_SCHEMA_VERSION:
-        raise RecordVersionError(
-            record_kind="SessionHeadMeta",
-            expected=HEAD_SCHEMA_VERSION,
-            actual=str(content[_SCHEMA_VERSION]),
-        )
-    return StoredHead(
-        session_id=session_id, **dict(zip(_CONTENT, content, strict=True))
-    )
+    _verify(session_id, row)
+    return StoredHead(session_id=session_id, **dict(zip(_CONTENT, row, strict=False)))
 
 
 SCAN = session_scan(session_heads, COLUMNS, head_from_row)
@@ -120,6 +122,19 @@ class SessionHeadRepository:
         """
         row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
         return None if row is None else head_from_row(session_id, row)
+
+    def find_meta(self, session_id: str) -> SessionHeadMeta | None:
+        """
+        Return the head as a caller sees it; None before the first commit.
+
+        Raises:
+            As `find`, and what it holds is decoded.
+        """
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        if row is None:
+            return None
+        _verify(session_id, row)
+        return _meta_from_row(session_id, row)
 
     def put(self, head: StoredHead) -> None:
         """

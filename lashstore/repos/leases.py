@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
+from lashstore.codec import encode_record, row_checksum, stored_decoder, verify_row
 from lashstore.model.leases import (
     LeaseOwnerIdentity,
     LeaseRow,
@@ -18,6 +18,8 @@ from lashstore.tables import session_execution_leases
 from ._dialect import BIND, upsert
 from ._run import Runner
 from ._scan import session_scan
+
+_decode_owner = stored_decoder(LeaseOwnerIdentity, "execution lease")
 
 _c = session_execution_leases.c
 _CONTENT = (
@@ -51,9 +53,7 @@ def lease_from_row(session_id: str, row: Sequence[Any]) -> LeaseRow:
     fencing_token, lease_token, owner_json, claimed_at_ms, expires_at_ms = content
     if lease_token is None:
         return LeaseRow(fencing_token=fencing_token)
-    owner: LeaseOwnerIdentity = decode_stored(
-        LeaseOwnerIdentity, owner_json, "execution lease", session_id
-    )
+    owner: LeaseOwnerIdentity = _decode_owner(owner_json, session_id)
     return LeaseRow(
         fencing_token=fencing_token,
         lease=SessionExecutionLease(

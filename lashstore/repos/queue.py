@@ -2,12 +2,13 @@
 Queued work rows: batches in admission order, and the claims on them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, encode_record, row_checksum, verify_row
+from lashstore.codec import encode_record, row_checksum, stored_decoder, verify_row
+from lashstore.errors import CorruptRecordError
 from lashstore.model.claims import (
     ClaimGrant,
     ClaimHold,
@@ -31,7 +32,6 @@ from lashstore.tables import session_queued_batches
 from ._claims import (
     CLAIM_COLUMNS,
     CLEARED_CLAIM,
-    NO_CLAIM,
     RenewedClaim,
     grant_statement,
     grant_values,
@@ -49,6 +49,13 @@ from ._run import Answer, Runner
 from ._scan import session_scan
 
 _KIND = "queued-work batch"
+_decode_payloads = stored_decoder(tuple[QueuedWorkPayload, ...], _KIND)
+_decode_merge_key = stored_decoder(MergeKey, _KIND)
+# Much sooner looked up than called for; a checksum stands before them.
+_WORK_CLASSES = {each.value: each for each in QueuedWorkClass}
+_DELIVERY_POLICIES = {each.value: each for each in DeliveryPolicy}
+_SLOT_POLICIES = {each.value: each for each in SlotPolicy}
+
 _c = session_queued_batches.c
 _CONTENT = (
     "batch_id",
@@ -65,7 +72,7 @@ _CONTENT = (
 _columns = tuple(_c[name] for name in (*_CONTENT, *CLAIM_COLUMNS, "checksum"))
 _is_session = _c.session_id == BIND("session_id")
 
-_find_by_source_key = sa.select(*_columns).where(
+_find_by_source_key = sa.select(*(_c[name] for name in (*_CONTENT, "checksum"))).where(
     _is_session,
     _c.source_key == BIND("source_key"),
     _c.source_key.is_not(None),
@@ -136,43 +143,49 @@ def _checksum(session_id: str, content: tuple[Any, ...]) -> tuple[Any, ...]:
     return ("session_queued_batches", session_id, *content)
 
 
-def _batch_from_row(session_id: str, row: Any) -> BatchRow:
+def _batch_from_row(session_id: str, row: Any) -> QueuedWorkBatch:
     key = str(row.batch_id)
     verify_row(_KIND, key, row.checksum, *_checksum(session_id, row[: len(_CONTENT)]))
-    payloads: tuple[QueuedWorkPayload, ...] = decode_stored(
-        tuple[QueuedWorkPayload, ...], row.payloads_json, _KIND, key
-    )
-    merge_key: MergeKey = decode_stored(MergeKey, row.merge_key_json, _KIND, key)
-    batch = QueuedWorkBatch(
+    return QueuedWorkBatch(
         batch_id=row.batch_id,
         session_id=session_id,
         enqueue_seq=row.enqueue_seq,
         source_key=row.source_key,
-        delivery_policy=DeliveryPolicy(row.delivery_policy),
-        slot_policy=SlotPolicy(row.slot_policy),
-        merge_key=merge_key,
+        delivery_policy=_DELIVERY_POLICIES[row.delivery_policy],
+        slot_policy=_SLOT_POLICIES[row.slot_policy],
+        merge_key=_decode_merge_key(row.merge_key_json, key),
         available_at_ms=row.available_at_ms,
         enqueued_at_ms=row.enqueued_at_ms,
-        items=tuple(
-            QueuedWorkItem(item_id=f"{row.batch_id}:item:{index}", payload=payload)
-            for index, payload in enumerate(payloads)
-        ),
+        items=_items_of(row.batch_id, _decode_payloads(row.payloads_json, key)),
     )
+
+
+def _items_of(
+    batch_id: str, payloads: Sequence[QueuedWorkPayload]
+) -> tuple[QueuedWorkItem, ...]:
+    return tuple(
+        QueuedWorkItem(item_id=f"{batch_id}:item:{index}", payload=payload)
+        for index, payload in enumerate(payloads)
+    )
+
+
+def _claimable_from_row(session_id: str, row: Any) -> BatchRow:
+    batch = _batch_from_row(session_id, row)
     return BatchRow(
         batch=batch,
         candidate=ClaimCandidate(
-            work_class=QueuedWorkClass(row.work_class),
+            work_class=_WORK_CLASSES[row.work_class],
             delivery_policy=batch.delivery_policy,
             slot_policy=batch.slot_policy,
-            merge_key=merge_key,
+            merge_key=batch.merge_key,
         ),
-        hold=hold_from_row(_KIND, key, row),
+        hold=hold_from_row(_KIND, batch.batch_id, row),
         fencing_token=row.claim_fencing_token,
     )
 
 
 SCAN = session_scan(
-    session_queued_batches, (*_columns, _c.claim_host_id), _batch_from_row
+    session_queued_batches, (*_columns, _c.claim_host_id), _claimable_from_row
 )
 
 
@@ -184,23 +197,31 @@ class QueuedWorkRepository:
     def __init__(self, connection: sa.Connection | Runner) -> None:
         self._connection = Runner.over(connection)
 
-    def find_by_source_key(
-        self, session_id: str, source_key: str
-    ) -> QueuedWorkBatch | None:
+    def get_by_source_key(self, session_id: str, source_key: str) -> QueuedWorkBatch:
         """
-        Return the batch a source key names; None if it names none now.
+        Return the batch a source key names.
+
+        Raises:
+            CorruptRecordError: It is damaged, or an index names one that is
+                not there.
         """
         row = self._connection.execute(
             _find_by_source_key, {"session_id": session_id, "source_key": source_key}
         ).one_or_none()
-        return None if row is None else _batch_from_row(session_id, row).batch
+        if row is None:
+            raise CorruptRecordError(
+                record_kind=_KIND,
+                key=source_key,
+                reason="its source key is known, and it is not there",
+            )
+        return _batch_from_row(session_id, row)
 
     def list_all(self, session_id: str) -> tuple[QueuedWorkBatch, ...]:
         """
         Return every batch in admission order.
         """
         rows = self._connection.execute(_list_all, {"session_id": session_id}).all()
-        return tuple(_batch_from_row(session_id, row).batch for row in rows)
+        return tuple(_claimable_from_row(session_id, row).batch for row in rows)
 
     def list_unclaimed(
         self, session_id: str, *, now_ms: int
@@ -211,7 +232,7 @@ class QueuedWorkRepository:
         rows = self._connection.execute(
             _list_unclaimed, {"session_id": session_id, "now_ms": now_ms}
         ).all()
-        return tuple(_batch_from_row(session_id, row).batch for row in rows)
+        return tuple(_claimable_from_row(session_id, row).batch for row in rows)
 
     def candidates(
         self, session_id: str, claimant: LeaseOwnerIdentity, *, now_ms: int
@@ -237,7 +258,7 @@ class QueuedWorkRepository:
             ).all()
 
         for row in page_through(list_page, first_page=1):
-            yield _batch_from_row(session_id, row)
+            yield _claimable_from_row(session_id, row)
 
     def add(
         self,
@@ -253,27 +274,27 @@ class QueuedWorkRepository:
         """
         Append a batch; return it as it is stored.
         """
-        content = (
-            batch_id,
-            enqueue_seq,
-            draft.source_key,
-            work_class.value,
-            draft.delivery_policy.value,
-            draft.slot_policy.value,
-            encode_record(draft.merge_key, "the merge key"),
-            draft.available_at_ms,
-            now_ms,
-            payloads_json,
-        )
+        content = {
+            "batch_id": batch_id,
+            "enqueue_seq": enqueue_seq,
+            "source_key": draft.source_key,
+            "work_class": work_class.value,
+            "delivery_policy": draft.delivery_policy.value,
+            "slot_policy": draft.slot_policy.value,
+            "merge_key_json": encode_record(draft.merge_key, "the merge key"),
+            "available_at_ms": draft.available_at_ms,
+            "enqueued_at_ms": now_ms,
+            "payloads_json": payloads_json,
+        }
+        checksum = row_checksum(*_checksum(session_id, tuple(content.values())))
         self._connection.execute(
             _add,
             {
                 "session_id": session_id,
-                **dict(zip(_CONTENT, content, strict=True)),
-                **NO_CLAIM,
+                **content,
                 "is_ready": int(draft.available_at_ms <= now_ms),
                 "claim_fencing_token": 0,
-                "checksum": row_checksum(*_checksum(session_id, content)),
+                "checksum": checksum,
             },
         )
         return QueuedWorkBatch(
@@ -286,10 +307,7 @@ class QueuedWorkRepository:
             merge_key=draft.merge_key,
             available_at_ms=draft.available_at_ms,
             enqueued_at_ms=now_ms,
-            items=tuple(
-                QueuedWorkItem(item_id=f"{batch_id}:item:{index}", payload=payload)
-                for index, payload in enumerate(draft.payloads)
-            ),
+            items=_items_of(batch_id, draft.payloads),
         )
 
     def grant(self, session_id: str, grant: ClaimGrant, batch_ids: list[str]) -> int:
@@ -353,4 +371,4 @@ def batch_from_removed(session_id: str, row: Any) -> QueuedWorkBatch:
     Decode what `remove_unclaimed` returned, after it has been committed: a
     damaged batch can be removed too, and is only then complained of.
     """
-    return _batch_from_row(session_id, row).batch
+    return _claimable_from_row(session_id, row).batch

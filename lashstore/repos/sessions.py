@@ -7,7 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.model.session import SessionIdentity
-from lashstore.tables import SESSION_TABLES, sessions
+from lashstore.tables import (
+    SESSION_TABLES,
+    session_queued_batches,
+    session_turn_inputs,
+    sessions,
+)
 
 from ._dialect import BIND, insert_if_absent
 from ._run import Answer, Runner
@@ -31,9 +36,25 @@ _add = insert_if_absent(sessions)
 _next_seq = (
     sa.update(sessions)
     .where(_c.session_id == BIND("the_session_id"))
-    .values(admission_seq=_c.admission_seq + 1)
+    .values(admission_seq=_c.admission_seq + sa.literal_column("1"))
     .returning(_c.admission_seq)
 )
+
+
+def _next_seq_unless_used(table: sa.Table) -> Any:
+    # One statement for a look and a number, since nearly every key is used
+    # once.
+    c = table.c
+    is_used = sa.exists().where(
+        c.session_id == BIND("the_session_id"),
+        c.source_key == BIND("source_key"),
+        c.source_key.is_not(None),
+    )
+    return _next_seq.where(~is_used)
+
+
+_next_batch_seq = _next_seq_unless_used(session_queued_batches)
+_next_input_seq = _next_seq_unless_used(session_turn_inputs)
 
 _raise_seq = (
     sa.update(sessions)
@@ -158,6 +179,30 @@ class SessionRepository:
         seq: int = self._connection.execute(
             _next_seq, {"the_session_id": session_id}
         ).scalar_one()
+        return seq
+
+    def next_batch_seq(self, session_id: str, source_key: str | None) -> int | None:
+        """
+        As `next_admission_seq`; None, and no number is used, if the source
+        key names a batch.
+        """
+        return self._next_unless_used(_next_batch_seq, session_id, source_key)
+
+    def next_input_seq(self, session_id: str, source_key: str | None) -> int | None:
+        """
+        As `next_admission_seq`; None, and no number is used, if the source
+        key names a turn input.
+        """
+        return self._next_unless_used(_next_input_seq, session_id, source_key)
+
+    def _next_unless_used(
+        self, statement: Any, session_id: str, source_key: str | None
+    ) -> int | None:
+        if source_key is None:
+            return self.next_admission_seq(session_id)
+        seq: int | None = self._connection.execute(
+            statement, {"the_session_id": session_id, "source_key": source_key}
+        ).scalar_one_or_none()
         return seq
 
     def raise_admission_seq(self, session_id: str, at_least: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.codec import row_checksum, stored_decoder, verify_row
 from lashstore.errors import CorruptRecordError
 from lashstore.model.claims import ClaimGrant, ClaimHold, death_host
 from lashstore.model.leases import LeaseOwnerIdentity
@@ -34,7 +34,6 @@ from lashstore.tables import TURN_INPUTS, session_turn_inputs
 from ._claims import (
     CLAIM_COLUMNS,
     CLEARED_CLAIM,
-    NO_CLAIM,
     RenewedClaim,
     grant_statement,
     grant_values,
@@ -52,6 +51,9 @@ from ._run import Answer, Runner
 from ._scan import session_scan
 
 _KIND = "turn input"
+_decode_input = stored_decoder(Any, _KIND)
+_decode_ingress = stored_decoder(TurnInputIngress, _KIND)
+
 _c = session_turn_inputs.c
 _CONTENT = (
     "input_id",
@@ -290,7 +292,7 @@ def input_from_row(session_id: str, row: Any) -> InputRow:
         ingress=_ingress_from_row(key, row),
         state=state,
         enqueued_at_ms=row.enqueued_at_ms,
-        input=decode_stored(Any, row.input_json, _KIND, key),
+        input=_decode_input(row.input_json, key),
     )
     return InputRow(
         pending=pending,
@@ -319,9 +321,7 @@ def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
     # An input is for the turn it was submitted for, or for the next one.
     if row.turn_id is None:
         return NextTurnIngress()
-    submitted: TurnInputIngress = decode_stored(
-        TurnInputIngress, row.submitted_ingress_json, _KIND, key
-    )
+    submitted: TurnInputIngress = _decode_ingress(row.submitted_ingress_json, key)
     if not isinstance(submitted, ActiveTurnIngress) or (
         submitted.turn_id,
         submitted.min_boundary,
@@ -355,6 +355,23 @@ class TurnInputRepository:
             _find_by_source_key,
             {"session_id": session_id, "source_key": target.source_key},
         ).one_or_none()
+
+    def get_by_source_key(self, session_id: str, source_key: str) -> InputRow:
+        """
+        Return the input a source key names.
+
+        Raises:
+            CorruptRecordError: It is damaged, or an index names one that is
+                not there.
+        """
+        row = self.find(session_id, SourceKeyTarget(source_key=source_key))
+        if row is None:
+            raise CorruptRecordError(
+                record_kind=_KIND,
+                key=source_key,
+                reason="its source key is known, and it is not there",
+            )
+        return input_from_row(session_id, row)
 
     def list_named(self, session_id: str, targets: Sequence[CancelTarget]) -> list[Any]:
         """
@@ -446,27 +463,29 @@ class TurnInputRepository:
         """
         ingress, state = draft.ingress, initial_state(draft.ingress)
         active = ingress if isinstance(ingress, ActiveTurnIngress) else None
-        content = (
-            input_id,
-            enqueue_seq,
-            draft.source_key,
-            ingress_json,
-            now_ms,
-            input_json,
-        )
+        content = {
+            "input_id": input_id,
+            "enqueue_seq": enqueue_seq,
+            "source_key": draft.source_key,
+            "submitted_ingress_json": ingress_json,
+            "enqueued_at_ms": now_ms,
+            "input_json": input_json,
+        }
         self._connection.execute(
             _add,
             {
                 "session_id": session_id,
-                **dict(zip(_CONTENT, content, strict=True)),
+                **content,
                 "state": state.value,
                 "is_open": 1,
                 "turn_id": None if active is None else active.turn_id,
                 "min_boundary": None if active is None else active.min_boundary.value,
-                **NO_CLAIM,
                 "claim_fencing_token": 0,
                 "checksum": _checksum(
-                    session_id, content, state, is_next_turn=active is None
+                    session_id,
+                    tuple(content.values()),
+                    state,
+                    is_next_turn=active is None,
                 ),
             },
         )

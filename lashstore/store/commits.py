@@ -170,12 +170,7 @@ class CommitStore(BlobStore, GarbageCollection):
             CorruptRecordError: The head is damaged.
             RecordVersionError: It is of another record version.
         """
-
-        def operation(tx: SessionTransaction) -> SessionHeadMeta | None:
-            head = tx.heads.find(self.session_id)
-            return None if head is None else head.meta()
-
-        return self._read(operation)
+        return self._read(lambda tx: tx.heads.find_meta(self.session_id))
 
     def commit_runtime_state(self, commit: RuntimeCommit) -> RuntimeCommitResult:
         """

@@ -64,19 +64,18 @@ class QueueStore(StoreHandle):
         batch_id = f"qwb:{new_token()}"
 
         def operation(tx: SessionTransaction) -> QueuedWorkBatch:
-            if draft.source_key is not None:
-                known = tx.queued_work.find_by_source_key(
-                    self.session_id, draft.source_key
+            seq = tx.sessions.next_batch_seq(self.session_id, draft.source_key)
+            if seq is None:
+                return tx.queued_work.get_by_source_key(
+                    self.session_id, str(draft.source_key)
                 )
-                if known is not None:
-                    return known
             return tx.queued_work.add(
                 self.session_id,
                 batch_id,
                 draft,
                 work_class=work_class,
                 payloads_json=payloads_json,
-                enqueue_seq=tx.sessions.next_admission_seq(self.session_id),
+                enqueue_seq=seq,
                 now_ms=tx.now_ms,
             )
 

@@ -2,13 +2,11 @@
 The repositories of one open transaction.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from lashstore.ciphers import ContentCipher
 from lashstore.clock import Clock
-from lashstore.repos._run import Runner
+from lashstore.repos._bound import Bound, BoundTransaction
 from lashstore.repos._sealing import SealingRunner
 from lashstore.repos.admissions import AdmissionRepository
 from lashstore.repos.artifacts import ArtifactRepository
@@ -27,7 +25,7 @@ from lashstore.repos.turn_inputs import TurnInputRepository
 from lashstore.repos.usage import UsageRepository
 
 
-class SessionTransaction:
+class SessionTransaction(BoundTransaction):
     """
     Repositories bound to one open connection.
 
@@ -36,21 +34,21 @@ class SessionTransaction:
     methods take the session's id first: `tx.heads.find(tx.session_id)`.
     """
 
-    sessions: SessionRepository
-    session_meta: SessionMetaRepository
-    heads: SessionHeadRepository
-    admissions: AdmissionRepository
-    graph: SessionGraphRepository
-    blobs: BlobRepository
-    checkpoints: CheckpointRepository
-    checkpoint_blobs: CheckpointBlobRepository
-    artifacts: ArtifactRepository
-    usage: UsageRepository
-    turn_commits: TurnCommitRepository
-    execution_leases: ExecutionLeaseRepository
-    queued_work: QueuedWorkRepository
-    turn_inputs: TurnInputRepository
-    attachments: AttachmentRepository
+    sessions = Bound(SessionRepository)
+    session_meta = Bound(SessionMetaRepository)
+    heads = Bound(SessionHeadRepository)
+    admissions = Bound(AdmissionRepository)
+    graph = Bound(SessionGraphRepository)
+    blobs = Bound(BlobRepository)
+    checkpoints = Bound(CheckpointRepository)
+    checkpoint_blobs = Bound(CheckpointBlobRepository)
+    artifacts = Bound(ArtifactRepository)
+    usage = Bound(UsageRepository)
+    turn_commits = Bound(TurnCommitRepository)
+    execution_leases = Bound(ExecutionLeaseRepository)
+    queued_work = Bound(QueuedWorkRepository)
+    turn_inputs = Bound(TurnInputRepository)
+    attachments = Bound(AttachmentRepository)
 
     def __init__(
         self,
@@ -59,33 +57,6 @@ class SessionTransaction:
         clock: Clock,
         cipher: ContentCipher | None = None,
     ) -> None:
+        rows = None if cipher is None else SealingRunner(connection, session_id, cipher)
+        super().__init__(connection, clock, rows)
         self.session_id = session_id
-        self._clock = clock
-        self._now_ms: int | None = None
-        self._rows = (
-            Runner(connection)
-            if cipher is None
-            else SealingRunner(connection, session_id, cipher)
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        # Made when it is first asked for: most transactions need few.
-        kind = _REPOSITORIES.get(name)
-        if kind is None:
-            msg = f"a transaction has no {name!r}"
-            raise AttributeError(msg, name=name, obj=self)
-        repository = kind(self._rows)
-        setattr(self, name, repository)
-        return repository
-
-    @property
-    def now_ms(self) -> int:
-        """
-        The operation's time: read once, when it is first needed.
-        """
-        if self._now_ms is None:
-            self._now_ms = self._clock.now_ms()
-        return self._now_ms
-
-
-_REPOSITORIES = SessionTransaction.__annotations__

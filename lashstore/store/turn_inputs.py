@@ -39,7 +39,6 @@ from lashstore.model.turn_inputs import (
     NextTurnMode,
     PendingTurnInput,
     PendingTurnInputDraft,
-    SourceKeyTarget,
     TurnInputClaim,
     check_input_draft,
     check_target,
@@ -82,50 +81,45 @@ class TurnInputStore(StoreHandle):
         input_id = f"ti:{new_token()}" if draft.input_id is None else draft.input_id
 
         def operation(tx: SessionTransaction) -> PendingTurnInput:
-            known = self._find_submitted(tx, draft, ingress_json, input_json)
-            if known is not None:
-                return known
+            seq = tx.sessions.next_input_seq(self.session_id, draft.source_key)
+            if seq is None:
+                return self._submitted(
+                    tx, str(draft.source_key), ingress_json, input_json
+                )
+            if draft.input_id is not None:
+                self._refuse_taken(tx, draft.input_id)
             return tx.turn_inputs.add(
                 self.session_id,
                 input_id,
                 draft,
                 ingress_json=ingress_json,
                 input_json=input_json,
-                enqueue_seq=tx.sessions.next_admission_seq(self.session_id),
+                enqueue_seq=seq,
                 now_ms=tx.now_ms,
             )
 
         return self._write(operation)
 
-    def _find_submitted(
+    def _submitted(
         self,
         tx: SessionTransaction,
-        draft: PendingTurnInputDraft,
+        source_key: str,
         ingress_json: str,
         input_json: str,
-    ) -> PendingTurnInput | None:
-        if draft.source_key is not None:
-            found = tx.turn_inputs.find(
-                self.session_id, SourceKeyTarget(source_key=draft.source_key)
+    ) -> PendingTurnInput:
+        row = tx.turn_inputs.get_by_source_key(self.session_id, source_key)
+        if (row.submitted_ingress_json, row.input_json) != (ingress_json, input_json):
+            raise SourceKeyConflictError(
+                session_id=self.session_id,
+                source_key=source_key,
+                existing_input_id=row.pending.input_id,
             )
-            if found is not None:
-                row = input_from_row(self.session_id, found)
-                if (row.submitted_ingress_json, row.input_json) != (
-                    ingress_json,
-                    input_json,
-                ):
-                    raise SourceKeyConflictError(
-                        session_id=self.session_id,
-                        source_key=draft.source_key,
-                        existing_input_id=row.pending.input_id,
-                    )
-                return row.pending
-        if draft.input_id is not None and tx.turn_inputs.find(
-            self.session_id, InputIdTarget(input_id=draft.input_id)
-        ):
-            msg = f"input id {draft.input_id!r} is taken: choose another one"
+        return row.pending
+
+    def _refuse_taken(self, tx: SessionTransaction, input_id: str) -> None:
+        if tx.turn_inputs.find(self.session_id, InputIdTarget(input_id=input_id)):
+            msg = f"input id {input_id!r} is taken: choose another one"
             raise InvalidArgumentError(msg)
-        return None
 
     def list_pending_turn_inputs(self) -> tuple[PendingTurnInput, ...]:
         """
