@@ -45,6 +45,7 @@ def _parse():
 def _floor_rows(options):
     # Late, so that --peers and --publish need none of it.
     from .cases import CASES, Entry
+    from .collection import measure_collection
     from .contention import measure_contention
     from .footprint import measure_import, measure_sessions
     from .runner import measure
@@ -69,6 +70,13 @@ def _floor_rows(options):
     ]
     jobs += [("import of Store", measure_import)]
     jobs += [("200 open sessions", measure_sessions)]
+    jobs += [
+        (
+            f"write lock held by collection, {size} B",
+            lambda size=size: measure_collection(size, folder=options.folder),
+        )
+        for size in (200, 4096)
+    ]
     for name, job in jobs:
         if options.only not in name:
             continue

@@ -114,7 +114,8 @@ def notes_of(rows):
         if durability := row.get("durability"):
             about[row["against"]] = durability
         if note := row.get("note"):
-            yield f"{row['case']}, against {row['against']}: {note}."
+            against = f", against {row['against']}" if "against" in row else ""
+            yield f"{row['case']}{against}: {note}."
     for peer, durability in about.items():
         yield f"How {peer} is made durable: {durability}."
 

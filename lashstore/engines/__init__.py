@@ -13,15 +13,16 @@ from lashstore.model.record import require_text
 
 from . import sqlite
 from .base import Database, Notifications, Seed, Source, shown_url
-from .sqlite import STEPS_PER_CHECKPOINT, open_memory, open_readonly
+from .pacing import Pace
+from .sqlite import open_memory, open_readonly
 
 if TYPE_CHECKING:
     from .postgres import ServerDatabase
 
 __all__ = [
-    "STEPS_PER_CHECKPOINT",
     "Database",
     "Notifications",
+    "Pace",
     "Source",
     "Target",
     "file_target",

@@ -54,13 +54,13 @@ from lashstore.failures import (
 from lashstore.files import has_rollback_journal, make_file, refuse_foreign
 from lashstore.filesystems import may_use_wal
 from lashstore.model.options import StoreOptions, Synchronous
-from lashstore.model.pacing import Pace
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
 from lashstore.repos._run import Kept, Runner
 from lashstore.tables import COMPONENT_TABLES, schema_versions
 
 from .base import Seed
+from .pacing import Pace
 from .schema import create_tables, read_version, require_version
 
 T = TypeVar("T")
@@ -77,9 +77,6 @@ _HELD = 2
 _FIRST_SHRINK_PAGES = 32
 _SHRINK_PAGES = 512
 
-# Steps of maintenance write much in little time, and others wait for a
-# checkpoint as for a step: after so many the WAL is checkpointed.
-STEPS_PER_CHECKPOINT = 8
 _INCREMENTAL = 2
 
 # One dialect and one statement cache for all engines: a statement is compiled
@@ -617,14 +614,14 @@ class SqliteDatabase:
         with self.write_transaction() as connection:
             # A free page that comes in meanwhile waits for the next call.
             free = _free_pages(_driver(connection))
-        pace = Pace(first=_FIRST_SHRINK_PAGES, most=_SHRINK_PAGES)
+        pace = Pace(
+            first=_FIRST_SHRINK_PAGES, most=_SHRINK_PAGES, checkpoint=self.checkpoint
+        )
         given_back = 0
         while given_back < free:
             given_back += pace.size
             with pace.step(), self.write_transaction() as connection:
                 _free_some(_driver(connection), pace.size)
-            if not pace.step_count % STEPS_PER_CHECKPOINT:
-                self.checkpoint()
         if free:
             self.checkpoint()
 

@@ -14,6 +14,10 @@ from sqlalchemy.sql.functions import FunctionElement
 BIND = sa.bindparam
 
 
+# How a list of texts reads in a statement for SQLite, its place included.
+SQLITE_LIST = "(SELECT value FROM json_each(?))"
+
+
 class TextList(sa.types.TypeDecorator[Any]):
     """
     A list of texts as one parameter: JSON on SQLite, an array on PostgreSQL.
@@ -24,7 +28,7 @@ class TextList(sa.types.TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
         if dialect.name == "postgresql":
-            from sqlalchemy.dialects.postgresql import ARRAY  # noqa: PLC0415, half of what importing lashstore took
+            from sqlalchemy.dialects.postgresql import ARRAY  # noqa: PLC0415, who uses files needs none of it
 
             return dialect.type_descriptor(ARRAY(sa.Text))
         return dialect.type_descriptor(sa.Text())
@@ -40,7 +44,8 @@ class _AnyOf(FunctionElement[Any]):
     A column equals one of the texts of a parameter.
 
     One parameter whatever the number of texts: the statement is compiled
-    once, and SQLite's limit on parameters does not apply.
+    once, and SQLite's limit on parameters does not apply. The runner may put
+    a parameter each in its place where there are few, see `lashstore.repos._run`.
     """
 
     # Not Boolean: SQLAlchemy would write "= 1" behind it for SQLite, and then
@@ -50,16 +55,11 @@ class _AnyOf(FunctionElement[Any]):
     inherit_cache = True
 
 
-# How SQLite reads the list, and how a statement can be written where the list
-# turns out to have one text: that saves SQLite a virtual table.
-LISTED, THE_ONE = "IN (SELECT value FROM json_each(?))", "= ?"
-
-
 @compiles(_AnyOf, "sqlite")
 def _sqlite_any_of(element: Any, compiler: Any, **kw: Any) -> str:
     column, texts = element.clauses
-    listed = LISTED.replace("?", compiler.process(texts, **kw))
-    return f"{compiler.process(column, **kw)} {listed}"
+    listed = SQLITE_LIST.replace("?", compiler.process(texts, **kw))
+    return f"{compiler.process(column, **kw)} IN {listed}"
 
 
 @compiles(_AnyOf, "postgresql")

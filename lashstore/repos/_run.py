@@ -24,7 +24,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
-from ._dialect import LISTED, THE_ONE, TextList
+from ._dialect import SQLITE_LIST, TextList
 
 T = TypeVar("T")
 
@@ -156,6 +156,76 @@ def _picker(names: list[str]) -> Callable[[_Values], Any]:
     return itemgetter(*names)
 
 
+class _FewTexts:
+    """
+    A statement for SQLite with a parameter for each of few texts, instead of
+    one that is a list: making JSON of them, and SQLite's reading it, takes as
+    long as a look-up. One text for each small number, so that SQLite's
+    statements stay prepared; the last one is repeated up to the next number.
+    """
+
+    __slots__ = ("_pieces", "_places", "_texts")
+
+    # 0 stays a list: it is a rare case, and "IN ()" is SQLite's alone.
+    _SIZES = (None, 1, 2, 4, 4, 8, 8, 8, 8)
+
+    @classmethod
+    def of(cls, text: str, types: Sequence[Any]) -> "_FewTexts | None":
+        """
+        Return what runs a statement so; None if it has no lists.
+        """
+        places = [
+            place for place, kind in enumerate(types) if isinstance(kind, TextList)
+        ]
+        pieces = text.split(SQLITE_LIST)
+        if not places or len(pieces) != len(places) + 1:
+            return None
+        return cls(pieces, places)
+
+    def __init__(self, pieces: list[str], places: list[int]) -> None:
+        self._pieces = pieces
+        self._places = places
+        self._texts: dict[tuple[int, ...], str] = {}
+
+    @property
+    def count(self) -> int:
+        """
+        How many lists there are.
+        """
+        return len(self._places)
+
+    def run(self, driver: Any, picked: tuple[Any, ...]) -> bool:
+        """
+        Run the statement and return True, if the lists are small.
+        """
+        parameters: list[Any] = []
+        sizes: list[int] = []
+        done = 0
+        for place in self._places:
+            texts = [*picked[place]]
+            count = len(texts)
+            size = self._SIZES[count] if count < len(self._SIZES) else None
+            if size is None:
+                return False
+            sizes.append(size)
+            parameters += picked[done:place]
+            parameters += texts
+            parameters += texts[-1:] * (size - count)
+            done = place + 1
+        parameters += picked[done:]
+        key = tuple(sizes)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts.setdefault(key, self._spelled(key))
+        driver.execute(text, parameters)
+        return True
+
+    def _spelled(self, sizes: tuple[int, ...]) -> str:
+        marks = [f"({', '.join('?' * size)})" for size in sizes]
+        first, *rest = self._pieces
+        return first + "".join(map("".join, zip(marks, rest, strict=True)))
+
+
 class _Compiled:
     """
     A statement as text, with what turns named values into its parameters.
@@ -186,39 +256,24 @@ class _Compiled:
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
         self._pick = _picker([bind.key for bind in binds])
+        self._lists = _FewTexts.of(self._text, [bind.type for bind in binds])
+        if self._lists is not None and len(self._conversions) > self._lists.count:
+            self._lists = None
         self._row: Any = None
-        self._lists = [
-            place for place, bind in enumerate(binds) if isinstance(bind.type, TextList)
-        ]
-        # The statement for lists of one text each, which most lists are; where
-        # it has no other lists than those of `any_of`.
-        self._text_for_ones: str | None = None
-        if self._lists and self._text.count(LISTED) == len(self._lists):
-            self._text_for_ones = self._text.replace(LISTED, THE_ONE)
 
-    def _parameters(self, values: _Values) -> Any:
+    def _picked(self, values: _Values) -> tuple[Any, ...]:
         if self._constants:
             values = {**self._constants, **values}
         picked: tuple[Any, ...] = self._pick(values)
+        return picked
+
+    def _parameters(self, values: _Values) -> Any:
+        picked = self._picked(values)
         if not self._conversions:
             return picked
         parameters = list(picked)
         for place, convert in self._conversions:
             parameters[place] = convert(parameters[place])
-        return parameters
-
-    def _for_ones(self, values: _Values) -> Any:
-        """
-        Return the parameters of `_text_for_ones`; None: it does not serve.
-        """
-        parameters = list(self._pick({**self._constants, **values}))
-        for place in self._lists:
-            if len(parameters[place]) != 1:
-                return None
-            (parameters[place],) = parameters[place]
-        for place, convert in self._conversions:
-            if place not in self._lists:
-                parameters[place] = convert(parameters[place])
         return parameters
 
     def rows(self, found: list[Any], cursor: Any) -> list[Any]:
@@ -236,12 +291,9 @@ class _Compiled:
         """
         Run the statement once.
         """
-        text = self._text_for_ones
-        parameters = None if text is None else self._for_ones(values)
-        if text is None or parameters is None:
-            text, parameters = self._text, self._parameters(values)
         try:
-            driver.execute(text, parameters)
+            if self._lists is None or not self._lists.run(driver, self._picked(values)):
+                driver.execute(self._text, self._parameters(values))
         except UnicodeDecodeError as error:
             # SQLite's message quotes damaged bytes, and sqlite3 raises that
             # instead of the error itself.
@@ -345,9 +397,13 @@ class Runner:
             )
             return result  # type: ignore[no-any-return]
         # A dictionary nearly always, and asking an abstract class takes long.
-        if type(values) is dict or isinstance(values, Mapping):
-            return self._compiled(statement, values).run(self._driver, values)
-        return self._compiled(statement, values[0]).run_many(self._driver, values)
+        if type(values) is not dict and not isinstance(values, Mapping):
+            if len(values) > 1:
+                compiled = self._compiled(statement, values[0])
+                return compiled.run_many(self._driver, values)
+            (values,) = values
+        compiled = self._known.get(statement) or self._compiled(statement, values)
+        return compiled.run(self._driver, values)
 
     def execute_once(self, statement: Any, values: _Values) -> _Result:
         """

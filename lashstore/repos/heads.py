@@ -2,6 +2,7 @@
 Head rows: where a session stands.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
 from lashstore.tables import session_heads
 
 from ._dialect import BIND, upsert
-from ._run import Answer, Runner
+from ._run import Runner
 from ._scan import session_scan
 
 _KIND = "session head"
@@ -33,8 +34,9 @@ _CONTENT = (
     "user_message_count",
     "first_user_node_id",
 )
-_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
-_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
+COLUMNS = (*(_c[name] for name in _CONTENT), _c.checksum)
+_SCHEMA_VERSION = _CONTENT.index("schema_version")
+_find = sa.select(*COLUMNS).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_heads, (*_CONTENT, "checksum"))
 
 
@@ -63,20 +65,14 @@ class StoredHead(Record, frozen=True, kw_only=True):
         return _meta_from_row(self.session_id, self)
 
 
-def _verify(session_id: str, row: Any) -> None:
-    verify_row(
-        _KIND,
-        session_id,
-        row.checksum,
-        "session_heads",
-        session_id,
-        *row[: len(_CONTENT)],
-    )
-    if row.schema_version != HEAD_SCHEMA_VERSION:
+def _verify(session_id: str, row: Sequence[Any]) -> None:
+    *content, checksum = row
+    verify_row(_KIND, session_id, checksum, "session_heads", session_id, *content)
+    if content[_SCHEMA_VERSION] != HEAD_SCHEMA_VERSION:
         raise RecordVersionError(
             record_kind="SessionHeadMeta",
             expected=HEAD_SCHEMA_VERSION,
-            actual=str(row.schema_version),
+            actual=str(content[_SCHEMA_VERSION]),
         )
 
 
@@ -93,25 +89,19 @@ def _meta_from_row(session_id: str, row: Any) -> SessionHeadMeta:
     )
 
 
-def _head_from_row(session_id: str, row: Any) -> StoredHead:
+def head_from_row(session_id: str, row: Sequence[Any]) -> StoredHead:
+    """
+    Return the head that the values of `COLUMNS` are.
+
+    Raises:
+        CorruptRecordError: The row is damaged.
+        RecordVersionError: It is of another record version.
+    """
     _verify(session_id, row)
-    return StoredHead(
-        session_id=session_id,
-        schema_version=row.schema_version,
-        head_revision=row.head_revision,
-        config_json=row.config_json,
-        agent_frames_json=row.agent_frames_json,
-        current_agent_frame_id=row.current_agent_frame_id,
-        checkpoint_ref=row.checkpoint_ref,
-        leaf_node_id=row.leaf_node_id,
-        graph_node_count=row.graph_node_count,
-        live_node_count=row.live_node_count,
-        user_message_count=row.user_message_count,
-        first_user_node_id=row.first_user_node_id,
-    )
+    return StoredHead(session_id=session_id, **dict(zip(_CONTENT, row, strict=False)))
 
 
-SCAN = session_scan(session_heads, _columns, _head_from_row)
+SCAN = session_scan(session_heads, COLUMNS, head_from_row)
 
 
 class SessionHeadRepository:
@@ -130,19 +120,8 @@ class SessionHeadRepository:
             CorruptRecordError: The row is damaged.
             RecordVersionError: It is of another record version.
         """
-        return self.ask(session_id)()
-
-    def ask(self, session_id: str) -> Answer[StoredHead | None]:
-        """
-        Ask for what `find` returns.
-        """
-        found = self._connection.execute(_find, {"session_id": session_id})
-
-        def answer() -> StoredHead | None:
-            row = found.one_or_none()
-            return None if row is None else _head_from_row(session_id, row)
-
-        return answer
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        return None if row is None else head_from_row(session_id, row)
 
     def find_meta(self, session_id: str) -> SessionHeadMeta | None:
         """

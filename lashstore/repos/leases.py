@@ -2,6 +2,7 @@
 Execution lease rows: who runs a session.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from lashstore.model.leases import (
 from lashstore.tables import session_execution_leases
 
 from ._dialect import BIND, upsert
-from ._run import Answer, Runner
+from ._run import Runner
 from ._scan import session_scan
 
 _decode_owner = stored_decoder(LeaseOwnerIdentity, "execution lease")
@@ -28,41 +29,45 @@ _CONTENT = (
     "claimed_at_ms",
     "expires_at_ms",
 )
-_columns = (*(_c[name] for name in _CONTENT), _c.checksum)
-_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
+COLUMNS = (*(_c[name] for name in _CONTENT), _c.checksum)
+_find = sa.select(*COLUMNS).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_execution_leases, (*_CONTENT, "checksum"))
 
 
-def _lease_from_row(session_id: str, row: Any) -> LeaseRow:
+def lease_from_row(session_id: str, row: Sequence[Any]) -> LeaseRow:
+    """
+    Return the lease that the values of `COLUMNS` are.
+
+    Raises:
+        CorruptRecordError: The row is damaged.
+    """
+    *content, checksum = row
     verify_row(
         "execution lease",
         session_id,
-        row.checksum,
+        checksum,
         "session_execution_leases",
         session_id,
-        *row[: len(_CONTENT)],
+        *content,
     )
-    if row.lease_token is None:
-        return LeaseRow(fencing_token=row.fencing_token)
-    owner: LeaseOwnerIdentity = _decode_owner(row.owner_json, session_id)
+    fencing_token, lease_token, owner_json, claimed_at_ms, expires_at_ms = content
+    if lease_token is None:
+        return LeaseRow(fencing_token=fencing_token)
+    owner: LeaseOwnerIdentity = _decode_owner(owner_json, session_id)
     return LeaseRow(
-        fencing_token=row.fencing_token,
+        fencing_token=fencing_token,
         lease=SessionExecutionLease(
             session_id=session_id,
             owner=owner,
-            lease_token=row.lease_token,
-            fencing_token=row.fencing_token,
-            claimed_at_ms=row.claimed_at_ms,
-            expires_at_ms=row.expires_at_ms,
+            lease_token=lease_token,
+            fencing_token=fencing_token,
+            claimed_at_ms=claimed_at_ms,
+            expires_at_ms=expires_at_ms,
         ),
     )
 
 
-def _found_lease(session_id: str, row: Any) -> LeaseRow | None:
-    return None if row is None else _lease_from_row(session_id, row)
-
-
-SCAN = session_scan(session_execution_leases, _columns, _lease_from_row)
+SCAN = session_scan(session_execution_leases, COLUMNS, lease_from_row)
 
 
 class ExecutionLeaseRepository:
@@ -77,14 +82,8 @@ class ExecutionLeaseRepository:
         """
         Return the session's lease row; None if it was never leased.
         """
-        return self.ask(session_id)()
-
-    def ask(self, session_id: str) -> Answer[LeaseRow | None]:
-        """
-        Ask for what `find` returns.
-        """
-        found = self._connection.execute(_find, {"session_id": session_id})
-        return lambda: _found_lease(session_id, found.one_or_none())
+        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        return None if row is None else lease_from_row(session_id, row)
 
     def put(self, session_id: str, row: LeaseRow) -> None:
         """

@@ -2,6 +2,7 @@
 Turn commit rows: what a replay of a committed turn answers.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,48 +12,49 @@ from lashstore.model.commit import RuntimeCommitResult, StoredTurn, TurnCommitSt
 from lashstore.tables import session_turn_commits
 
 from ._dialect import BIND
-from ._run import Answer, Runner
+from ._run import Runner
 from ._scan import session_scan
 
 _c = session_turn_commits.c
-_columns = (
+COLUMNS = (
     _c.turn_id,
     _c.turn_commit_hash,
     _c.result_json,
     _c.committed_at_ms,
     _c.checksum,
 )
-_find = sa.select(*_columns).where(
+_find = sa.select(*COLUMNS).where(
     _c.session_id == BIND("session_id"), _c.turn_id == BIND("turn_id")
 )
 _add = sa.insert(session_turn_commits)
 
 
-def _turn_from_row(session_id: str, row: Any) -> StoredTurn:
+def turn_from_row(session_id: str, row: Sequence[Any]) -> StoredTurn:
+    """
+    Return the turn that the values of `COLUMNS` are.
+
+    Raises:
+        CorruptRecordError: The row is damaged.
+    """
+    *content, checksum = row
+    turn_id, turn_commit_hash, result_json, _ = content
     verify_row(
         "turn commit",
-        str(row.turn_id),
-        row.checksum,
+        str(turn_id),
+        checksum,
         "session_turn_commits",
         session_id,
-        row.turn_id,
-        row.turn_commit_hash,
-        row.result_json,
-        row.committed_at_ms,
+        *content,
     )
     return StoredTurn(
-        turn_commit_hash=row.turn_commit_hash,
+        turn_commit_hash=turn_commit_hash,
         result=decode_stored(
-            RuntimeCommitResult, row.result_json, "turn commit", str(row.turn_id)
+            RuntimeCommitResult, result_json, "turn commit", str(turn_id)
         ),
     )
 
 
-def _found_turn(session_id: str, row: Any) -> StoredTurn | None:
-    return None if row is None else _turn_from_row(session_id, row)
-
-
-SCAN = session_scan(session_turn_commits, _columns, _turn_from_row)
+SCAN = session_scan(session_turn_commits, COLUMNS, turn_from_row)
 
 
 class TurnCommitRepository:
@@ -67,16 +69,10 @@ class TurnCommitRepository:
         """
         Return what turn *turn_id* committed; None if it did not.
         """
-        return self.ask(session_id, turn_id)()
-
-    def ask(self, session_id: str, turn_id: str) -> Answer[StoredTurn | None]:
-        """
-        Ask for what `find` returns.
-        """
-        found = self._connection.execute(
+        row = self._connection.execute(
             _find, {"session_id": session_id, "turn_id": turn_id}
-        )
-        return lambda: _found_turn(session_id, found.one_or_none())
+        ).one_or_none()
+        return None if row is None else turn_from_row(session_id, row)
 
     def add(
         self,

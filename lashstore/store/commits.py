@@ -231,23 +231,19 @@ class CommitStore(BlobStore, GarbageCollection):
         ready: ReadyBlobs,
     ) -> RuntimeCommitResult:
         commit, stamp = prepared.commit, prepared.commit.turn_commit
-        # Everything is asked before the first answer is looked at, and again
-        # once the commit is admitted: on a server that is one wait each.
-        asked_turn = (
-            (lambda: None)
-            if stamp is None
-            else tx.turn_commits.ask(self.session_id, stamp.turn_id)
-        )
-        asked_head = tx.heads.ask(self.session_id)
-        asked_lease = tx.execution_leases.ask(self.session_id)
-        head, lease = asked_head(), asked_lease()
-        replayed = find_replay(commit, asked_turn())
+        admission = tx.admissions.ask(
+            self.session_id, None if stamp is None else stamp.turn_id
+        )()
+        head, lease = admission.head, admission.lease
+        replayed = find_replay(commit, admission.turn)
         if replayed is not None:
             self._release(tx, lease, commit.release_session_execution_lease)
             return replayed
         revision = 0 if head is None else head.head_revision
         check_admission(commit, lease, head_revision=revision, now_ms=tx.now_ms)
         encoded = commit.checkpoint.encoded
+        # Everything is asked before the first answer is looked at: on a
+        # server that is one wait.
         require_settled = self._settle_claims(tx, commit)
         asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
         book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)

@@ -5,10 +5,9 @@ Which blobs a session still needs, and the removal of the others.
 import functools
 from collections.abc import Iterable, Iterator
 
-from lashstore.engines import STEPS_PER_CHECKPOINT
+from lashstore.engines import Pace
 from lashstore.errors import CorruptRecordError
 from lashstore.model.blobs import BlobRef, GcReport
-from lashstore.model.pacing import Pace
 from lashstore.model.record import Record
 from lashstore.repos.blobs import BlobEntry
 
@@ -83,7 +82,11 @@ class GarbageCollection(StoreHandle):
         self._refuse_nested()
         root_count = self._read(self._count_roots)
         deleted = 0
-        pace = Pace(first=min(_FIRST_STEP_BLOBS, _STEP_BLOBS), most=_STEP_BLOBS)
+        pace = Pace(
+            first=min(_FIRST_STEP_BLOBS, _STEP_BLOBS),
+            most=_STEP_BLOBS,
+            checkpoint=self._checkpoint,
+        )
         # Garbage that other garbage is a difference to, with its size.
         waiting: dict[BlobRef, int] = {}
         for page in self._pages():
@@ -127,14 +130,15 @@ class GarbageCollection(StoreHandle):
             step = list(_take_step(free, pace.size))
             with pace.step():
                 removed = self._write(functools.partial(self._remove_step, step))
-            if not pace.step_count % STEPS_PER_CHECKPOINT:
-                with self._database() as database:
-                    database.checkpoint()
             removed_count += len(removed)
             for base in removed.values():
                 if base in waiting:
                     free[base] = waiting.pop(base)
         return removed_count
+
+    def _checkpoint(self) -> None:
+        with self._database() as database:
+            database.checkpoint()
 
     def _remove_step(
         self, refs: Iterable[BlobRef], tx: SessionTransaction

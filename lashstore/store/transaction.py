@@ -8,6 +8,7 @@ from lashstore.ciphers import ContentCipher
 from lashstore.clock import Clock
 from lashstore.repos._bound import Bound, BoundTransaction
 from lashstore.repos._sealing import SealingRunner
+from lashstore.repos.admissions import AdmissionRepository
 from lashstore.repos.artifacts import ArtifactRepository
 from lashstore.repos.attachments import AttachmentRepository
 from lashstore.repos.blobs import BlobRepository
@@ -36,6 +37,7 @@ class SessionTransaction(BoundTransaction):
     sessions = Bound(SessionRepository)
     session_meta = Bound(SessionMetaRepository)
     heads = Bound(SessionHeadRepository)
+    admissions = Bound(AdmissionRepository)
     graph = Bound(SessionGraphRepository)
     blobs = Bound(BlobRepository)
     checkpoints = Bound(CheckpointRepository)

@@ -6,7 +6,7 @@ import pytest
 from snapshot_kit import KEEP_ALL, blob_count, commit, noise, states
 
 from lashstore import GcReport, HydratedCheckpoint, LashStoreError
-from lashstore.model.pacing import Pace
+from lashstore.engines.pacing import Adaptive
 from lashstore.repos.blobs import StoredBlob
 from lashstore.store import garbage
 from lashstore.testing import acquire_lease, make_commit
@@ -18,7 +18,7 @@ def _small_steps(monkeypatch):
     Three blobs a step, so that few are many, however long each takes.
     """
     monkeypatch.setattr(garbage, "_STEP_BLOBS", 3)
-    monkeypatch.setattr(Pace, "adapt", lambda *_: None)
+    monkeypatch.setattr(Adaptive, "adapt", lambda *_: None)
 
 
 def before_step(monkeypatch, store, number, act):

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from lashstore import CheckpointRetention, HydratedCheckpoint, RuntimeCommit
+from lashstore.engines.pacing import Adaptive, Pace
 from lashstore.model.deltas import Base
-from lashstore.model.pacing import Pace
 from lashstore.store import garbage
 from lashstore.store.recent import RecentSnapshots
 
@@ -125,7 +125,7 @@ def _large_steps(monkeypatch):
     Steps of two hundred from the first one on, however long each takes.
     """
     monkeypatch.setattr(garbage, "_FIRST_STEP_BLOBS", 200)
-    monkeypatch.setattr(Pace, "adapt", lambda *_: None)
+    monkeypatch.setattr(Adaptive, "adapt", lambda *_: None)
 
 
 @pytest.mark.usefixtures("large_steps")
@@ -294,15 +294,35 @@ def test_snapshots_of_one_chain_do_not_pile_up(session_copies, monkeypatch):
 
 def test_steps_learn_their_size():
     """
-    A slow step halves the next one, a quick one doubles it, within bounds.
+    A slow one halves the next number, a quick one doubles it, within bounds.
     """
-    pace = Pace(first=4, most=10)
+    number = Adaptive(first=4, most=10)
     sizes = []
     for seconds in (0.001, 0.001, 0.007, 0.5, 0.5, 0.5, 0.5, 0.5, 0.001):
-        pace.adapt(seconds)
-        sizes.append(pace.size)
+        number.adapt(seconds)
+        sizes.append(number.value)
 
     assert [8, 10, 10, 5, 2, 1, 1, 1, 2] == sizes
+
+
+def test_checkpoints_come_after_some_steps(monkeypatch):
+    """
+    After four at first, outside of any step; each checkpoint and each step
+    teaches its own number.
+    """
+    learnt = []
+    monkeypatch.setattr(Adaptive, "adapt", lambda number, _: learnt.append(number))
+    done = []
+    pace = Pace(first=25, most=200, checkpoint=lambda: done.append("checkpoint"))
+    for _ in range(9):
+        with pace.step():
+            done.append(pace.size)
+
+    steps = [25] * 4
+    assert [*steps, "checkpoint", *steps, "checkpoint", 25] == done
+    size, between = learnt[0], learnt[4]
+    assert size is not between
+    assert [*[size] * 4, between, *[size] * 4, between, size] == learnt
 
 
 def test_sizes_differ(session_copies):

@@ -58,11 +58,6 @@ BUILT = {
     ),
     # One of two statements.
     ("repos/sessions.py", "_lock if to_write else _find"),
-    # What the compiler made of a bind parameter.
-    (
-        "repos/_dialect.py",
-        "f'(SELECT value FROM json_each({compiler.process(texts, **kw)}))'",
-    ),
     # A name, quoted by the driver.
     (
         "engines/notifications.py",
