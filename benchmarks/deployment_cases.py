@@ -210,10 +210,10 @@ class AppendEvent:
         """
         The floor's side.
         """
-        event = self._pair.floor.append(
+        appended = self._pair.floor.append(
             _PROCESS, "tool.progress", self._payload, f"k{self._number}"
         )
-        assert event["sequence"] == self._number
+        assert appended.event.sequence == self._number
 
 
 class AppendEventToLongLog(AppendEvent):
