@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from lashstore.codec import decode_stored, encode_and_read
+from lashstore.codec import encode_and_read, stored_decoder
 from lashstore.errors import (
     EffectFailure,
     EffectLeaseLostError,
@@ -32,6 +32,9 @@ from lashstore.model.record import Json
 from .journal import EffectJournal
 from .renewal import LeaseRenewer
 from .waiting import POLL_S, FinishSignal, Patience
+
+_decode_outcome = stored_decoder(Any, "effect")
+_decode_failure = stored_decoder(EffectFailureRecord, "effect")
 
 Executor = Callable[[EffectEnvelope], Json]
 
@@ -185,13 +188,10 @@ def recorded_outcome(row: EffectRow) -> Json:
         EffectFailure: It failed.
         CorruptRecordError: The record is damaged.
     """
-    key = f"{row.scope_id} {row.replay_key}"
     if row.status is EffectStatus.FAILED:
-        failure: EffectFailureRecord = decode_stored(
-            EffectFailureRecord, row.error_json, "effect", key
-        )
+        failure: EffectFailureRecord = _decode_failure(row.error_json, row.replay_key)
         raise EffectFailure(failure.code, failure.message)
-    return decode_stored(Any, row.outcome_json, "effect", key)
+    return _decode_outcome(row.outcome_json, row.replay_key)
 
 
 def refuse_own(effect: Effect, busy: EffectBusy, own_tokens: Collection[str]) -> None:

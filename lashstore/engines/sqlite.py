@@ -56,7 +56,7 @@ from lashstore.filesystems import may_use_wal
 from lashstore.model.options import StoreOptions, Synchronous
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
-from lashstore.repos._run import Kept, Runner
+from lashstore.repos._run import KeepingConnection, Kept, Runner
 from lashstore.tables import COMPONENT_TABLES, schema_versions
 
 from .base import Seed
@@ -107,7 +107,7 @@ class _Held:
 
     __slots__ = ("_execute", "_kept", "connection", "is_synced")
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: KeepingConnection) -> None:
         self.connection = connection
         self.is_synced = True
         self._kept = Kept(connection)
@@ -336,7 +336,7 @@ class SqliteDatabase:
         try:
             return self._held.pop()
         except IndexError:
-            return _Held(self._reader.connect())
+            return _Held(KeepingConnection(self._reader))
 
     def _hold(self, held: _Held) -> None:
         if len(self._held) >= _HELD:

@@ -28,8 +28,6 @@ from ._dialect import SQLITE_LIST, TextList
 
 T = TypeVar("T")
 
-# Where a file's connection keeps what its transactions share.
-_KEPT = "lashstore.kept"
 # Where a server's connection keeps the pipeline its statements are sent in.
 PIPELINE = "lashstore.pipeline"
 # Execution option of a connection whose statements SQLAlchemy is to run.
@@ -426,6 +424,14 @@ class Runner:
         return found
 
 
+class KeepingConnection(sa.Connection):
+    """
+    A connection that is kept between transactions, and knows what they share.
+    """
+
+    kept: "weakref.ref[Kept] | None" = None
+
+
 class Kept:
     """
     What the transactions of a file's connection share, one after the other:
@@ -436,16 +442,15 @@ class Kept:
     it weakly: a circle would keep a file open that nobody uses any more.
     """
 
-    __slots__ = ("__weakref__", "connection", "cursor", "repositories", "runner")
+    __slots__ = ("__weakref__", "cursor", "repositories", "runner")
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: KeepingConnection) -> None:
         self.runner = runner = Runner(connection)
         if runner._driver is None:  # noqa: SLF001, whoever listens now may stop
             runner._driver = runner._own_driver()  # noqa: SLF001, as above
         self.cursor: sqlite3.Cursor = runner._driver  # noqa: SLF001, as above
         self.repositories: dict[Any, Any] = {}
-        connection.info[_KEPT] = weakref.ref(self)
+        connection.kept = weakref.ref(self)
 
 
 def kept_on(connection: sa.Connection) -> Kept | None:
@@ -453,8 +458,6 @@ def kept_on(connection: sa.Connection) -> Kept | None:
     Return what a connection keeps; None: nothing, or SQLAlchemy itself must
     run its statements.
     """
-    found = connection.info.get(_KEPT)
+    found = getattr(connection, "kept", None)
     kept: Kept | None = None if found is None else found()
-    if kept is None or kept.connection is not connection or _has_listeners(connection):
-        return None
-    return kept
+    return None if kept is None or _has_listeners(connection) else kept
