@@ -257,6 +257,8 @@ class _Compiled:
         self._lists = _FewTexts.of(self._text, [bind.type for bind in binds])
         if self._lists is not None and len(self._conversions) > self._lists.count:
             self._lists = None
+        # Most statements take their values as they are given.
+        self._is_plain = not (self._constants or self._conversions or self._lists)
         self._row: Any = None
 
     def _picked(self, values: _Values) -> tuple[Any, ...]:
@@ -278,26 +280,34 @@ class _Compiled:
         """
         Return the driver's rows with their columns' names.
         """
-        if self._row is None:
-            names = [column[0] for column in cursor.description]
-            kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
-            # What `kind._make` does, but in C.
-            self._row = functools.partial(tuple.__new__, kind)
-        return list(map(self._row, found))
+        return list(map(self._row or self._named(cursor), found))
+
+    def _named(self, cursor: Any) -> Any:
+        names = [column[0] for column in cursor.description]
+        kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
+        # What `kind._make` does, but in C.
+        self._row = functools.partial(tuple.__new__, kind)
+        return self._row
 
     def run(self, driver: Any, values: _Values) -> _Result:
         """
         Run the statement once.
         """
         try:
-            if self._lists is None or not self._lists.run(driver, self._picked(values)):
+            if self._is_plain:
+                driver.execute(self._text, self._pick(values))
+            elif self._lists is None or not self._lists.run(
+                driver, self._picked(values)
+            ):
                 driver.execute(self._text, self._parameters(values))
         except UnicodeDecodeError as error:
             # SQLite's message quotes damaged bytes, and sqlite3 raises that
             # instead of the error itself.
             raise sqlite3.DatabaseError(str(error)) from error
         found = driver.fetchall()
-        return _Result(self.rows(found, driver) if found else found, driver.rowcount)
+        if found:
+            found = list(map(self._row or self._named(driver), found))
+        return _Result(found, driver.rowcount)
 
     def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
         """
