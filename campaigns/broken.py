@@ -42,16 +42,16 @@ MUTATIONS = (
     Mutation(
         "each statement commits by itself",
         "engines/sqlite.py",
-        'driver.execute("BEGIN IMMEDIATE")',
-        'driver.execute("SELECT 1")',
+        'held.begin("BEGIN IMMEDIATE")',
+        'held.begin("SELECT 1")',
         "crash",
         (*_SQLITE, "--kills", "60"),
     ),
     Mutation(
         "commits are acknowledged and not made",
         "engines/sqlite.py",
-        "                yield connection\n                _commit(connection, driver)",
-        "                yield connection",
+        "                held.commit()\n",
+        "                held.close()\n                held = self._take()\n",
         "crash",
         (*_SQLITE, "--kills", "10"),
     ),
@@ -68,13 +68,13 @@ MUTATIONS = (
         "a failed transaction is committed",
         "engines/sqlite.py",
         "            except BaseException:\n"
-        "                connection.close()\n"
+        "                held.close()\n"
         "                raise\n"
         "            finally:\n"
         "                self._open_connection = None",
         "            except BaseException:\n"
-        "                sqlite3.Connection.commit(driver)\n"
-        "                connection.close()\n"
+        "                sqlite3.Connection.commit(_driver(held.connection))\n"
+        "                held.close()\n"
         "                raise\n"
         "            finally:\n"
         "                self._open_connection = None",

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from lashstore import StoreOptions
 from lashstore.engines.postgres import ServerDatabase
 from lashstore.engines.sqlite import SqliteDatabase
@@ -37,7 +35,7 @@ def watching_commits(look: Callable[[], None]) -> Iterator[None]:
     """
     Call *look* after each commit in this process.
     """
-    original: Any = SqliteDatabase.write_transaction
+    original: Any = SqliteDatabase._commit_write
     on_server: Any = ServerDatabase._retried
 
     def retried(self: ServerDatabase, *arguments: Any, **options: Any) -> Any:
@@ -46,18 +44,16 @@ def watching_commits(look: Callable[[], None]) -> Iterator[None]:
             look()
         return answer
 
-    @contextmanager
-    def watched(self: SqliteDatabase) -> Iterator[sa.Connection]:
-        with original(self) as connection:
-            yield connection
+    def watched(self: SqliteDatabase, held: Any) -> None:
+        original(self, held)
         look()
 
-    SqliteDatabase.write_transaction = watched  # type: ignore[method-assign]
+    SqliteDatabase._commit_write = watched  # type: ignore[method-assign]
     ServerDatabase._retried = retried  # type: ignore[method-assign]
     try:
         yield
     finally:
-        SqliteDatabase.write_transaction = original  # type: ignore[method-assign]
+        SqliteDatabase._commit_write = original  # type: ignore[method-assign]
         ServerDatabase._retried = on_server  # type: ignore[method-assign]
 
 

@@ -5,7 +5,7 @@ Queued work and turn inputs are claimed alike; only what a claim selects and
 what becomes of it differs.
 """
 
-import os
+import secrets
 
 from .leases import (
     LeaseOwnerIdentity,
@@ -43,7 +43,7 @@ def new_token() -> str:
     """
     Return fresh randomness: 128 bits as hex.
     """
-    return os.urandom(16).hex()
+    return secrets.token_hex(16)
 
 
 def grant(
@@ -53,7 +53,7 @@ def grant(
     Make a claim named after its first row.
     """
     # Two tokens of one call to the operating system.
-    fresh = os.urandom(32).hex()
+    fresh = secrets.token_hex(32)
     return ClaimGrant(
         claim_id=f"{prefix}:{head_seq}:{fresh[:32]}",
         token=fresh[32:],
