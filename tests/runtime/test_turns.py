@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 
+import msgspec
 import pytest
 
 from lashstore import (
@@ -185,6 +186,47 @@ def test_interrupted_without_a_commit(store, run):
     assert (None, True) == (outcome.result, outcome.is_interrupted)
     run(store, commit_of)
     assert [["hello", "wait"]] == done(store)
+
+
+def test_turn_that_is_run_again_keeps_its_id(store, run):
+    """
+    It is named by what it began with, whatever has come since, so that its
+    effects are replayed; another turn has another name.
+    """
+    ids = []
+
+    def fail(turn):
+        ids.append(turn.turn_id)
+        store.enqueue_pending_turn_input(to_turn(turn, "sent to it"))
+        raise KeyError
+
+    def note(turn):
+        ids.append(turn.turn_id)
+        return commit_of(turn)
+
+    store.enqueue_queued_work(job("w1"))
+    with pytest.raises(KeyError):
+        run(store, fail)
+    store.enqueue_queued_work(job("w2"))
+    run(store, note)
+
+    assert [["sent to it", "w1"], ["w2"]] == done(store)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_turn_about_an_id_that_is_used_again_is_another(store, run):
+    """
+    A host's own input id is free again once the input is vacuumed.
+    """
+    again = msgspec.structs.replace(say("hello"), input_id="mine")
+    store.enqueue_pending_turn_input(again)
+    run(store, commit_of)
+    store.vacuum()
+    store.enqueue_pending_turn_input(again)
+
+    run(store, commit_of)
+
+    assert [["hello"], ["hello"]] == done(store)
 
 
 def to_turn(turn, text):
