@@ -2,17 +2,16 @@
 The documents: what they show runs, what they name exists.
 """
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from .blocks import ROOT
+from .playing import played
+
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-POSTGRESQL = ROOT / "docs" / "how-to" / "run-on-postgresql.md"
 MAKEFILE = ROOT / "Makefile"
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 DOCUMENTS = (
@@ -74,44 +73,16 @@ NOUNS = (
 )
 
 
-def _python_blocks(path: Path) -> list[str]:
-    return re.findall(
-        r"^```python\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE
-    )
-
-
 def _named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def test_quickstart_runs(tmp_path, monkeypatch):
+def test_quickstart_leaves_nothing(tmp_path):
     """
-    The README's one Python block runs as it stands, prints what it is to
-    show, and leaves nothing behind.
+    The README's one Python block leaves no file behind.
     """
-    (block,) = _python_blocks(README)
-    monkeypatch.chdir(tmp_path)
-    printed = io.StringIO()
-
-    with contextlib.redirect_stdout(printed):
-        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
-
-    assert [
-        "landed once: True at revision 1",
-        "user said: What is 6 times 7?",
-        "assistant said: 42",
-        "{'multiplications': 1} 13 tokens",
-    ] == printed.getvalue().splitlines()
-    assert [] == list(tmp_path.iterdir())
-
-
-def test_other_documents_have_no_untested_python():
-    """
-    Python is shown only where a test runs it: here, and in test_postgresql.
-    """
-    assert [README, POSTGRESQL] == [
-        path for path in DOCUMENTS if "```py" in path.read_text()
-    ]
+    with played(README, tmp_path, None):
+        assert [] == list(tmp_path.iterdir())
 
 
 def test_readme_is_short():
