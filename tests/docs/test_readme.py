@@ -21,7 +21,7 @@ DOCUMENTS = (
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 
-# The contract's "Words", and those of how checkpoints are stored.
+# The contract's "Words", those of how checkpoints are stored, and the guides'.
 NOUNS = (
     "archive",
     "backup",
@@ -70,6 +70,33 @@ NOUNS = (
     "chain",
     "part",
     "retention",
+    "admission sequence",
+    "artifact",
+    "attachment",
+    "boundary",
+    "branch",
+    "cipher",
+    "component",
+    "deployment",
+    "difference",
+    "disposition",
+    "envelope",
+    "factory",
+    "host",
+    "ingress",
+    "journal",
+    "ledger",
+    "outcome",
+    "owner",
+    "payload",
+    "ref",
+    "replay key",
+    "root",
+    "seal",
+    "stamp",
+    "store",
+    "usage",
+    "WAL",
 )
 
 
