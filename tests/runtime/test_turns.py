@@ -16,6 +16,7 @@ from lashstore import (
     HeadRevisionConflictError,
     HostOriginator,
     ManualClock,
+    MergeNever,
     PendingTurnInputDraft,
     ProcessEventAppendRequest,
     ProcessEventSemanticsSpec,
@@ -497,6 +498,37 @@ def test_async_worker(tmp_path):
             assert [["hello"], ["wake up"]] == done(store.sync)
 
     asyncio.run(main())
+
+
+def run_worker(store, **limits):
+    Worker(store, commit_of, timings=SLOW, **limits).run_waiting()
+
+
+def run_async_worker(store, **limits):
+    async def answer(turn):
+        return commit_of(turn)
+
+    async def main():
+        twin = AsyncStore(store, Hops())
+        await AsyncWorker(twin, answer, timings=SLOW, **limits).run_waiting()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("work", [run_worker, run_async_worker])
+def test_a_workers_turns_take_no_more_than_they_may(store, work):
+    """
+    So that a host may answer inputs one by one.
+    """
+    for text in ("a", "b"):
+        store.enqueue_pending_turn_input(say(text))
+        store.enqueue_queued_work(
+            job(text.upper(), slot_policy=SlotPolicy.JOIN, merge_key=MergeNever())
+        )
+
+    work(store, max_inputs=1, max_batches=1)
+
+    assert [["a", "A"], ["b", "B"]] == done(store)
 
 
 def test_two_workers_share_one_queue(place):
