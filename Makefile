@@ -20,14 +20,14 @@ lint: $(READY)
 typing: $(READY)
 	$(BIN)/mypy
 
-# The site, in build/site. It has an environment of its own, so that tests need
-# not wait for what only the site takes.
+# The site, in build/site. Its environment is its own: tests need not wait for
+# what only the site takes. The notice is in ADR 25.
 docs: $(DOCS_READY)
-	.venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "build/site/index.html is the first page"
 
 docs-serve: $(DOCS_READY)
-	.venv-docs/bin/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs serve
 
 # Draws docs/diagrams from the tables and the state machines.
 diagrams: $(READY)

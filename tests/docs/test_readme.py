@@ -3,16 +3,24 @@ The documents: what they show runs, what they name exists.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+import lashstore
+
 from .blocks import ROOT
 from .playing import played
+
+sys.path.append(str(ROOT / "tools" / "docsite"))
+import reference  # noqa: E402
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 MAKEFILE = ROOT / "Makefile"
+# Made when the site is built.
+GENERATED = {ROOT / "docs" / path for path in reference.pages()}
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 DOCUMENTS = (
     README,
@@ -153,8 +161,32 @@ def test_links_lead_somewhere(path):
     Every link to a file of the repository has a target.
     """
     links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    targets = [(path.parent / link).resolve() for link in links]
 
-    assert [] == [link for link in links if not (path.parent / link).exists()]
+    assert [] == [t for t in targets if not t.exists() and t not in GENERATED]
+
+
+def test_every_public_name_is_in_the_reference():
+    """
+    On one page each, or there would be no pages.
+    """
+    pages = "\n".join(reference.pages().values())
+
+    assert [] == [
+        name
+        for name in lashstore.__all__
+        if not re.search(rf"^::: lashstore\.{name}$", pages, re.MULTILINE)
+    ]
+
+
+def test_a_name_without_a_page_stops_the_build(monkeypatch):
+    """
+    So that a new public module cannot be forgotten.
+    """
+    monkeypatch.setitem(lashstore._HOMES, "new", ("NewStore",))
+
+    with pytest.raises(reference.UnplacedError, match="NewStore"):
+        reference.pages()
 
 
 def test_adrs_are_numbered_without_gaps():

@@ -8,7 +8,6 @@ Brings our docstrings and records into the form that griffe reads.
 * A public name in backticks leads to its place in the reference.
 """
 
-import ast
 import importlib
 import re
 from collections.abc import Iterator
@@ -18,8 +17,6 @@ from griffe import (
     Alias,
     Attribute,
     Class,
-    Docstring,
-    Expr,
     Extension,
     Function,
     Module,
@@ -48,12 +45,12 @@ class House(Extension):
         public = _public_paths()
         for each in _objects(pkg):
             if isinstance(each, Class):
-                _give_signature(each, pkg)
+                _give_signature(each)
             if each.docstring:
                 text = _with_raises(each.docstring.value)
                 if isinstance(each, Class) and _has_base(each, "Enum", "StrEnum"):
                     text += _members(each)
-                each.docstring.value = _with_links(text, each, public, pkg)
+                each.docstring.value = _with_links(text, public, pkg)
 
 
 def _objects(parent: Object) -> Iterator[Object]:
@@ -92,7 +89,11 @@ def _with_raises(text: str) -> str:
         elif says:
             entries.append(says)
     known = [entry for entry in entries if _ENTRY.match(entry)]
-    others = [f"Raises {entry[0].lower()}{entry[1:]}" for entry in entries if entry not in known]
+    others = [
+        f"Raises {entry[0].lower()}{entry[1:]}"
+        for entry in entries
+        if entry not in known
+    ]
     section = ["Raises:", *(f"    {entry}" for entry in known), ""] if known else []
     after = [line for other in others for line in (other, "")]
     return "\n".join([*lines[: start - 1], *after, *section, *lines[end:]]).rstrip()
@@ -102,9 +103,7 @@ def _goes_on(entry: str) -> bool:
     return entry.endswith(",") or not (_ENTRY.match(entry) or entry.endswith("."))
 
 
-def _with_links(text: str, place: Object, public: dict[str, str], pkg: Module) -> str:
-    own = place if isinstance(place, Class) else place.parent
-
+def _with_links(text: str, public: dict[str, str], pkg: Module) -> str:
     def linked(code: re.Match[str]) -> str:
         name, _, member = code[1].partition(".")
         path = public.get(name)
@@ -112,7 +111,6 @@ def _with_links(text: str, place: Object, public: dict[str, str], pkg: Module) -
             return f"[{code[0]}][{path}{'.' if member else ''}{member}]"
         return code[0]
 
-    del own
     parts = re.split(r"(^(?: {4,}.*|>>>.*)$)", text, flags=re.MULTILINE)
     return "".join(
         part if part.startswith("        ") else _CODE.sub(linked, part)
@@ -151,7 +149,7 @@ def _members(enum: Class) -> str:
     return "\n\nMembers:\n\n" + "\n".join(rows) if rows else ""
 
 
-def _give_signature(cls: Class, pkg: Module) -> None:
+def _give_signature(cls: Class) -> None:
     if "__init__" in cls.members or not _has_base(cls, "Record", "Struct"):
         return
     fields = _fields(cls)
@@ -162,7 +160,7 @@ def _give_signature(cls: Class, pkg: Module) -> None:
                 name,
                 annotation=each.annotation,
                 kind=ParameterKind.keyword_only,
-                default=_default(each.value),
+                default=each.value,
             )
             for name, each in fields.items()
         ),
@@ -185,7 +183,3 @@ def _fields(cls: Class) -> dict[str, Attribute]:
         ):
             fields[name] = member
     return fields
-
-
-def _default(value: str | Expr | None) -> str | Expr | None:
-    return value

@@ -6,6 +6,8 @@ changelog; and the order of all pages.
 import re
 from pathlib import Path
 
+import reference
+
 # What a page was made from, for its links; all others stand in `docs`.
 SOURCES = {
     "contributing.md": "CONTRIBUTING.md",
@@ -54,6 +56,7 @@ _SECTIONS = {
             "promises",
         ),
     ),
+    "diagrams": ("Diagrams", "", ("schema", "states")),
     "reference": ("Reference", "", ("command-line",)),
     "examples": ("Examples", "Each one file, which the tests run.", ()),
     "adr": ("Decisions", "What was decided, and why.", ()),
@@ -71,7 +74,8 @@ def pages(root: Path) -> dict[str, str]:
         made[f"examples/{example.stem.replace('_', '-')}.md"] = _example(example)
     for folder in ("tutorial", "how-to", "explanation", "adr", "examples"):
         listed = {
-            path.name: path.read_text() for path in (root / "docs" / folder).glob("*.md")
+            path.name: path.read_text()
+            for path in (root / "docs" / folder).glob("*.md")
         }
         listed |= {
             path.rpartition("/")[2]: text
@@ -137,13 +141,15 @@ def navigation(uris: list[str]) -> list[object]:
     """
     pages = {uri for uri in uris if uri.endswith(".md")}
 
-    def section(folder: str) -> list[object]:
-        within = [u for u in pages if u.startswith(f"{folder}/")]
-        names = _ordered(folder, [u.partition("/")[2] for u in within])
-        if folder == "reference":
-            names = _reference_order(names)
-        title = _SECTIONS[folder][0]
-        return [{title: [f"{folder}/{name}" for name in names]}] if names else []
+    def section(*folders: str) -> list[object]:
+        listed: list[str] = []
+        for folder in folders:
+            within = [u for u in pages if u.startswith(f"{folder}/")]
+            names = _ordered(folder, [u.partition("/")[2] for u in within])
+            if folder == "reference":
+                names = _reference_order(names)
+            listed += [f"{folder}/{name}" for name in names]
+        return [{_SECTIONS[folders[0]][0]: listed}] if listed else []
 
     home = [u for u in ("index.md", "coming-from.md", "glossary.md") if u in pages]
     project = [f"{name}.md" for name in _PROJECT if f"{name}.md" in pages]
@@ -153,7 +159,7 @@ def navigation(uris: list[str]) -> list[object]:
         {"Home": home},
         *section("tutorial"),
         *section("how-to"),
-        *section("explanation"),
+        *section("explanation", "diagrams"),
         *section("reference"),
         *section("examples"),
         {"Project": [*project, *rest, *section("adr")]},
@@ -161,8 +167,6 @@ def navigation(uris: list[str]) -> list[object]:
 
 
 def _reference_order(names: list[str]) -> list[str]:
-    import reference
-
     areas = [f"{area.slug}.md" for area in reference.AREAS]
     order = ["index.md", *areas, "command-line.md"]
     return sorted(names, key=lambda n: (order.index(n) if n in order else 99, n))
