@@ -13,7 +13,9 @@ from mkdocs.structure.pages import Page
 _GUIDES = ("tutorial/", "how-to/", "explanation/", "coming-from.md")
 _MODULES = ("lashstore.testing", "lashstore.aio", "lashstore")
 # A name in backticks that is no link's text, with what it is called with.
-_CODE = re.compile(r"(?<![\[`])`(?P<name>[A-Za-z_][\w.]*)(?P<call>\([^`]*\))?`(?![\]`])")
+_CODE = re.compile(
+    r"(?<![\[`])`(?P<name>[A-Za-z_][\w.]*)(?P<call>\([^`]*\))?`(?![\]`])"
+)
 _FENCE = re.compile(r"^ *(```+)")
 
 
@@ -54,7 +56,6 @@ def _places() -> dict[str, str]:
                 for member, value in inspect.getmembers_static(found):
                     if not member.startswith("_") and _is_shown(value):
                         places[f"{name}.{member}"] = f"{module}.{name}.{member}"
-    # `lashstore.testing` is on a page of its own, by the module's name.
     return places
 
 
