@@ -23,9 +23,13 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """
     Link names, but in code and headings.
     """
-    if not page.file.src_uri.startswith(_GUIDES):
+    uri = page.file.src_uri
+    if not uri.startswith(_GUIDES):
         return markdown
     places, seen, lines, fence = _places(), set[str](), [], ""
+    # There a name may be another library's.
+    if uri != "coming-from.md":
+        places = {**_lone_methods(places), **places}
 
     def linked(code: re.Match[str]) -> str:
         place = places.get(code["name"])
@@ -57,6 +61,19 @@ def _places() -> dict[str, str]:
                     if not member.startswith("_") and _is_shown(value):
                         places[f"{name}.{member}"] = f"{module}.{name}.{member}"
     return places
+
+
+def _lone_methods(places: dict[str, str]) -> dict[str, str]:
+    """
+    Return where each method is whose name no other public class has.
+    """
+    lone: dict[str, list[str]] = {}
+    for name, place in places.items():
+        owner, _, member = name.partition(".")
+        # One word is a word, such as `step`.
+        if "_" in member and place == f"lashstore.{owner}.{member}":
+            lone.setdefault(member, []).append(place)
+    return {member: found[0] for member, found in lone.items() if len(found) == 1}
 
 
 def _is_shown(member: object) -> bool:
