@@ -150,7 +150,6 @@ class TurnSteps:
         self._timings = timings
         self._max_inputs = max_inputs
         self._max_batches = max_batches
-        self._is_first = True
 
     def begin(
         self, make: "Callable[[TurnSteps, SessionHeadMeta | None], F]"
@@ -161,10 +160,9 @@ class TurnSteps:
         A session command comes alone; otherwise inputs and queued work come
         together.
         """
-        if self._is_first:
-            # Those that a dead host's turns had accepted.
-            self._store.redefer_orphaned_turn_inputs(self.keeper.lease().fence())
-            self._is_first = False
+        # What a dead host's turns had accepted, and what came for a turn that
+        # had just ended.
+        self._store.redefer_orphaned_turn_inputs(self.keeper.lease().fence())
         turn = make(self, self._store.load_session_head_meta())
         try:
             self._claim(turn)

@@ -215,6 +215,26 @@ def test_turn_that_is_run_again_keeps_its_id(store, run):
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_input_for_a_turn_that_has_ended(store, run):
+    """
+    It came too late for its turn, and waits for the next one.
+    """
+    turns = []
+
+    def answer(turn):
+        turns.append(turn)
+        if len(turns) == 1:
+            store.enqueue_pending_turn_input(say("b"))
+        if len(turns) == 2:
+            store.enqueue_pending_turn_input(to_turn(turns[0], "late"))
+        return commit_of(turn)
+
+    store.enqueue_pending_turn_input(say("a"))
+    run(store, answer)
+
+    assert [["a"], ["b"], ["late"]] == done(store)
+
+
 def test_turn_about_an_id_that_is_used_again_is_another(store, run):
     """
     A host's own input id is free again once the input is vacuumed.
