@@ -32,9 +32,7 @@ _PAGES_OF = {
     "docs/adr": "adr/index.md",
 }
 _LINK = re.compile(r"(?P<text>\[[^\]]*\])\((?P<to>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
-_IMAGE = re.compile(
-    r'<img alt="(?P<alt>[^"]*)" src="[^"]*diagrams/(?P<name>[a-z-]+)\.svg"\s*/?>'
-)
+_IMAGE = re.compile(r'<img alt="[^"]*" src="(?:[^"]*/)?(?P<name>[a-z-]+)\.svg"[^>]*>')
 _FENCE = re.compile(r"^ *(```+)")
 
 
@@ -104,7 +102,9 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
     """
 
     def figure(image: re.Match[str]) -> str:
-        svg = (ROOT / "docs" / "diagrams" / f"{image['name']}.svg").read_text()
-        return f'<div class="diagram">{svg}</div>'
+        drawing = ROOT / "docs" / "diagrams" / f"{image['name']}.svg"
+        if not drawing.exists():
+            return image[0]
+        return f'<div class="diagram">{drawing.read_text()}</div>'
 
     return _IMAGE.sub(figure, html)
