@@ -105,6 +105,11 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
         drawing = ROOT / "docs" / "diagrams" / f"{image['name']}.svg"
         if not drawing.exists():
             return image[0]
-        return f'<div class="diagram">{drawing.read_text()}</div>'
+        svg = drawing.read_text()
+        width = re.search(r' width="(\d+)"', svg)
+        # Smaller than this it could not be read; a narrow screen scrolls.
+        least = 0.8 * int(width[1]) if width else 0
+        svg = svg.replace("<svg ", f'<svg style="min-width: {least:.0f}px" ', 1)
+        return f'<div class="diagram">{svg}</div>'
 
     return _IMAGE.sub(figure, html)
