@@ -269,6 +269,9 @@ class LeaseDriver(Driver):
         super().__init__()
         self.holders = Holders()
         self.lease = None
+        self.claim()
+        self.release()
+        self.old, self.lease = self.lease, None
 
     def close(self):
         self.holders.end()
@@ -289,6 +292,11 @@ class LeaseDriver(Driver):
 
     def dies(self):
         self.holders.end()
+
+    def release_old(self):
+        self.old, self.lease = self.lease, self.old
+        self.release()
+        self.old, self.lease = self.lease, self.old
 
 
 class ExecutionLeaseDriver(LeaseDriver):

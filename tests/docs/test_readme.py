@@ -14,13 +14,16 @@ from .blocks import ROOT
 from .playing import played
 
 sys.path.append(str(ROOT / "tools" / "docsite"))
+import generated  # noqa: E402
 import reference  # noqa: E402
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 MAKEFILE = ROOT / "Makefile"
 # Made when the site is built.
-GENERATED = {ROOT / "docs" / path for path in reference.pages()}
+GENERATED = {
+    ROOT / "docs" / path for path in (*reference.pages(), *generated.pages(ROOT))
+}
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 DOCUMENTS = (
     README,

@@ -62,17 +62,17 @@ def draw(component: str) -> str:
 
 def _place(members: tuple[sa.Table, ...]) -> dict[str, _Placed]:
     """
-    Put each table below the shortest column; what others refer to has the
-    first to itself, so that lines lead there.
+    Put each table below the shortest column; where there are references,
+    what they lead to stands left and everything else right, so that no line
+    passes a table it is not about.
     """
-    ends = [4.0] * min(_COLUMNS, len(members))
     targets = {key.column.table for table in members for key in table.foreign_keys}
+    ends = [4.0] * (2 if targets else min(_COLUMNS, len(members)))
     placed = {}
     for table in members:
         column = ends.index(min(ends))
         if targets:
-            others = range(1, len(ends))
-            column = 0 if table in targets else min(others, key=lambda i: ends[i])
+            column = 0 if table in targets else 1
         placed[table.name] = each = _Placed(table, column, ends[column])
         ends[column] += each.height + _GAP
     return placed
@@ -140,9 +140,13 @@ def _says(source: str, table: sa.Table) -> str:
     """
     Return the comment above a table, as one text.
     """
-    found = re.search(rf"((?:^# .*\n)+)^{table.name} = _table\(", source, re.MULTILINE)
-    lines = found[1].splitlines() if found else []
-    return " ".join(line.removeprefix("# ") for line in lines)
+    found = re.search(
+        rf"((?:^# .*\n)+)^{table.name}(?:: [\w.]+)? = _table\(", source, re.MULTILINE
+    )
+    if not found:
+        msg = f"{tables.__file__}: no comment above {table.name}"
+        raise SystemExit(msg)
+    return " ".join(line.removeprefix("# ") for line in found[1].splitlines())
 
 
 def page() -> str:

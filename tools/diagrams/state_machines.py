@@ -157,6 +157,7 @@ EXECUTION_LEASE = Machine(
         "dies": "the holder's process ends",
         "time": "the lease runs out",
         "release": "release_session_execution_lease",
+        "release_old": "release_session_execution_lease, by an earlier holder",
         "commit": "a commit releases it",
     },
 )
@@ -221,6 +222,7 @@ PROCESS_LEASE = Machine(
         "dies": "the holder's process ends",
         "time": "the lease runs out",
         "release": "complete_process_lease",
+        "release_old": "complete_process_lease, by an earlier holder",
         "end": "complete_process",
     },
 )

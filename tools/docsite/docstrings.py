@@ -26,7 +26,7 @@ from griffe import (
     Parameters,
 )
 
-_ENTRY = re.compile(r"^(?P<names>[A-Z]\w*(?:, [A-Z]\w*)*): (?P<says>.*)", re.DOTALL)
+_ENTRY = re.compile(r"(?P<names>\w*[.\w]*[A-Z]\w*(?:, [.\w]*[A-Z]\w*)*): (?P<says>.+)")
 _CODE = re.compile(r"(?<!\[)`([A-Za-z_][\w.]*)(\(\))?`(?!\])")
 _OTHER_PUBLIC = ("lashstore.aio", "lashstore.testing")
 
@@ -89,12 +89,18 @@ def _with_raises(text: str) -> str:
         elif says:
             entries.append(says)
     known = [entry for entry in entries if _ENTRY.match(entry)]
+    each = [
+        f"    {name}: {found['says']}"
+        for found in map(_ENTRY.match, known)
+        if found
+        for name in found["names"].split(", ")
+    ]
     others = [
         f"Raises {entry[0].lower()}{entry[1:]}"
         for entry in entries
         if entry not in known
     ]
-    section = ["Raises:", *(f"    {entry}" for entry in known), ""] if known else []
+    section = ["Raises:", *each, ""] if each else []
     after = [line for other in others for line in (other, "")]
     return "\n".join([*lines[: start - 1], *after, *section, *lines[end:]]).rstrip()
 
@@ -111,11 +117,7 @@ def _with_links(text: str, public: dict[str, str], pkg: Module) -> str:
             return f"[{code[0]}][{path}{'.' if member else ''}{member}]"
         return code[0]
 
-    parts = re.split(r"(^(?: {4,}.*|>>>.*)$)", text, flags=re.MULTILINE)
-    return "".join(
-        part if part.startswith("        ") else _CODE.sub(linked, part)
-        for part in parts
-    )
+    return _CODE.sub(linked, text)
 
 
 def _is_member(pkg: Module, path: str, member: str) -> bool:

@@ -20,7 +20,7 @@ _KINDS = ("added", "changed", "fixed", "removed")
 # Folders with an index, and the pages that come first in them; the others
 # follow by their names.
 _SECTIONS = {
-    "tutorial": ("Tutorial", "", ("crash-proof-agent",)),
+    "tutorial": ("Tutorial", "Begin here.", ("crash-proof-agent",)),
     "how-to": (
         "How-to guides",
         "One task each.",
@@ -82,7 +82,7 @@ def pages(root: Path) -> dict[str, str]:
             for path, text in made.items()
             if path.startswith(f"{folder}/")
         }
-        if len(listed) > 1 or folder == "adr":
+        if listed or folder == "tutorial":
             made[f"{folder}/index.md"] = _index(folder, listed)
     return made
 

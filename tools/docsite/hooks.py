@@ -32,9 +32,7 @@ _PAGES_OF = {
     "docs/adr": "adr/index.md",
 }
 _LINK = re.compile(r"(?P<text>\[[^\]]*\])\((?P<to>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
-_IMAGE = re.compile(
-    r'<img alt="(?P<alt>[^"]*)" src="[^"]*diagrams/(?P<name>[a-z-]+)\.svg"\s*/?>'
-)
+_IMAGE = re.compile(r'<img alt="[^"]*" src="(?:[^"]*/)?(?P<name>[a-z-]+)\.svg"[^>]*>')
 _FENCE = re.compile(r"^ *(```+)")
 
 
@@ -104,7 +102,14 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
     """
 
     def figure(image: re.Match[str]) -> str:
-        svg = (ROOT / "docs" / "diagrams" / f"{image['name']}.svg").read_text()
+        drawing = ROOT / "docs" / "diagrams" / f"{image['name']}.svg"
+        if not drawing.exists():
+            return image[0]
+        svg = drawing.read_text()
+        width = re.search(r' width="(\d+)"', svg)
+        # Smaller than this it could not be read; a narrow screen scrolls.
+        least = 0.8 * int(width[1]) if width else 0
+        svg = svg.replace("<svg ", f'<svg style="min-width: {least:.0f}px" ', 1)
         return f'<div class="diagram">{svg}</div>'
 
     return _IMAGE.sub(figure, html)

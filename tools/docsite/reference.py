@@ -6,6 +6,7 @@ Every public name is on one page; a module that is on none stops the build.
 
 import ast
 import importlib
+import importlib.util
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,8 @@ AREAS = (
         " only. The command is `lashstore db`.",
         modules=(
             "lashstore.migrations.targets",
+            "lashstore.migrations.files",
+            "lashstore.migrations.servers",
             "lashstore.migrations.reports",
         ),
     ),
@@ -174,6 +177,21 @@ AREAS = (
         modules=("lashstore.testing",),
     ),
 )
+
+
+# A driver that the site does without may be missing.
+_NOT_IMPORTED = "lashstore.migrations."
+
+# Nobody makes these: they are given. What makes them is not public.
+_GIVEN = {
+    "AsyncEffectController",
+    "AsyncSessionTransaction",
+    "AsyncTurn",
+    "EffectController",
+    "LeaseKeeper",
+    "SessionTransaction",
+    "Turn",
+}
 
 
 class UnplacedError(Exception):
@@ -217,10 +235,11 @@ def _public(module: str) -> list[str]:
     """
     Return a module's `__all__`, or else what it defines for others.
     """
-    imported = importlib.import_module(module)
-    if hasattr(imported, "__all__"):
+    if not module.startswith(_NOT_IMPORTED):
+        imported = importlib.import_module(module)
         return list(imported.__all__)
-    tree = ast.parse(Path(imported.__file__ or "").read_text())
+    found = importlib.util.find_spec(module)
+    tree = ast.parse(Path(found.origin if found and found.origin else "").read_text())
     return [
         node.name
         for node in tree.body
@@ -234,8 +253,25 @@ def _page(area: Area, paths: list[str]) -> str:
     if area.slug == "errors":
         tree = importlib.import_module("lashstore.errors").__doc__ or ""
         intro += f"\n\n```text\n{inspect.cleandoc(tree.partition('.')[2])}\n```"
+    if area.slug == "transaction":
+        repositories = _repositories()
+        rows = "\n".join(
+            f"| `{name}` | [`{path.rpartition('.')[2]}`][{path}] |"
+            for name, path in repositories.items()
+        )
+        intro += f"\n\n| Attribute | What it is |\n| --- | --- |\n{rows}"
+        paths = [*paths, *repositories.values()]
     blocks = "\n\n".join(_block(path) for path in paths)
     return f"# {area.title}\n\n{intro}\n\n{blocks}\n"
+
+
+def _repositories() -> dict[str, str]:
+    """
+    Return a transaction's repositories: where each is, by its attribute.
+    """
+    found = importlib.import_module("lashstore.store.transaction")
+    kinds = found.SessionTransaction.__annotations__
+    return {name: f"{kind.__module__}.{kind.__name__}" for name, kind in kinds.items()}
 
 
 def _block(path: str) -> str:
@@ -246,11 +282,13 @@ def _block(path: str) -> str:
     by line numbers, as is the custom, those of all files would be mixed.
     """
     module, _, name = path.rpartition(".")
+    if module.startswith(_NOT_IMPORTED):
+        return f"::: {path}"
     found = getattr(importlib.import_module(module), name)
     parts = [part for part in getattr(found, "__mro__", ()) if _is_ours(part)]
     options = {}
-    if hasattr(found, "open") and hasattr(found, "memory"):
-        # Nobody calls it by itself; what it takes is not public.
+    is_opened = hasattr(found, "open") and hasattr(found, "memory")
+    if is_opened or name in _GIVEN or ".repos." in path:
         options["merge_init_into_class"] = "false"
     members = dict.fromkeys(
         member
