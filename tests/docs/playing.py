@@ -29,6 +29,7 @@ _ADDRESS = re.compile(
     r"\?schema=(?P<schema>\w+)"
 )
 _ROLE = re.compile(r"^CREATE ROLE (\w+)", re.MULTILINE)
+_LOCK = 0x6C617368
 _COLUMNS = "88"
 _TIMEOUT_S = 60
 
@@ -56,13 +57,23 @@ def played(
 class _Player:
     def __init__(self, folder: Path, get_server: Callable[[], PostgresServer]) -> None:
         self._folder = folder
-        self._get_server = get_server
+        self._start_server = get_server
+        self._lock: psycopg.Connection | None = None
         self._module = ModuleType("__main__")
         self._printed = ""
         # What stands in for an address, with the address a page has.
         self._addresses: dict[str, str] = {}
         self._schemas: set[str] = set()
         self._roles: set[str] = set()
+
+    def _get_server(self) -> PostgresServer:
+        server = self._start_server()
+        if self._lock is None:
+            # Pages have the same roles: processes that share a server take
+            # turns.
+            self._lock = psycopg.connect(server.base_uri, autocommit=True)
+            self._lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        return server
 
     def play(self, block: Block) -> None:
         if not block.is_run:
@@ -195,11 +206,10 @@ class _Player:
             raise PageError(msg)
 
     def clean_up(self) -> None:
-        if not self._schemas | self._roles:
+        if self._lock is None:
             return
-        server = self._get_server()
-        for schema in self._schemas:
-            server.drop(schema)
-        with psycopg.connect(server.base_uri, autocommit=True) as connection:
+        with self._lock as connection:
+            for schema in self._schemas:
+                connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
             for role in self._roles:
                 connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -123,4 +123,6 @@ def page() -> str:
         ]
         if still:
             parts.append(f"\nChanges no state: {'; '.join(still)}.")
+        if machine.note:
+            parts.append(f"\n{machine.note}")
     return "\n".join(parts) + "\n"

@@ -37,7 +37,7 @@ class Machine:
     The life of one kind of thing; the first state is where it begins.
 
     `calls` has a sentence for every call there is; one without a move changes
-    nothing anywhere.
+    nothing anywhere. `note` tells what the drawing leaves out.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Machine:
     states: tuple[State, ...]
     moves: tuple[Move, ...]
     calls: dict[str, str]
+    note: str = ""
 
     def target(self, source: str, call: str) -> str:
         """
@@ -280,6 +281,7 @@ EFFECT = Machine(
         "prune": "prune",
         "delete": "delete_session",
     },
+    note="A timer that is given up is not removed: it keeps the time it is due.",
 )
 
 CHECKPOINT = Machine(
@@ -327,6 +329,8 @@ BLOB = Machine(
         "rename": "put_artifact_bytes, of another content under its name",
         "gc": "gc_unreachable",
     },
+    note="Left out: a blob that the head's checkpoint names, or that a blob which"
+    " stays is stored as a difference to, is not collected either.",
 )
 
 MACHINES = (

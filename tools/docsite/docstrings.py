@@ -1,6 +1,7 @@
 """
 Brings our docstrings and records into the form that griffe reads.
 
+* An Args entry may be about several arguments.
 * A Raises entry may name several errors on several lines; one that names none
   ("As `Store.open`.") is a sentence of its own.
 * A record's signature is made of its fields, as msgspec makes it.
@@ -27,6 +28,9 @@ from griffe import (
 )
 
 _ENTRY = re.compile(r"(?P<names>\w*[.\w]*[A-Z]\w*(?:, [.\w]*[A-Z]\w*)*): (?P<says>.+)")
+_SHARED = re.compile(
+    r"^    (?P<names>[a-z_]+(?:, [a-z_]+)+): (?P<says>.*(?:\n {8,}.*)*)", re.MULTILINE
+)
 _CODE = re.compile(r"(?<!\[)`([A-Za-z_][\w.]*)(\(\))?`(?!\])")
 _OTHER_PUBLIC = ("lashstore.aio", "lashstore.testing")
 
@@ -47,7 +51,7 @@ class House(Extension):
             if isinstance(each, Class):
                 _give_signature(each)
             if each.docstring:
-                text = _with_raises(each.docstring.value)
+                text = _with_raises(_with_arguments(each.docstring.value))
                 if isinstance(each, Class) and _has_base(each, "Enum", "StrEnum"):
                     text += _members(each)
                 each.docstring.value = _with_links(text, public, pkg)
@@ -67,6 +71,18 @@ def _public_paths() -> dict[str, str]:
         for name in importlib.import_module(module).__all__:
             paths.setdefault(name, f"{module}.{name}")
     return paths
+
+
+def _with_arguments(text: str) -> str:
+    """
+    Give every argument an entry of its own, where several share one.
+    """
+
+    def apart(entry: re.Match[str]) -> str:
+        says = " ".join(entry["says"].split())
+        return "\n".join(f"    {name}: {says}" for name in entry["names"].split(", "))
+
+    return _SHARED.sub(apart, text)
 
 
 def _with_raises(text: str) -> str:

@@ -179,6 +179,9 @@ AREAS = (
 )
 
 
+# Pages of the reference that are not generated here.
+_WRITTEN = Path(__file__).resolve().parents[2] / "docs" / "reference"
+
 # A driver that the site does without may be missing.
 _NOT_IMPORTED = "lashstore.migrations."
 
@@ -314,6 +317,8 @@ def _docstring(value: object) -> str | None:
 
 def _index() -> str:
     rows = "\n".join(f"| [{a.title}]({a.slug}.md) | {a.intro} |" for a in AREAS)
+    if (_WRITTEN / "command-line.md").exists():
+        rows += "\n| [Command line](command-line.md) | The commands of `lashstore`. |"
     return (
         "# Reference\n\nGenerated from the docstrings.\n"
         "All names are imported from `lashstore` itself, but those of `lashstore.aio`,"
