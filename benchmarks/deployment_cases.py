@@ -203,16 +203,17 @@ class AppendEvent:
                 replay_key=f"k{self._number}",
             ),
         )
+        assert appended.inserted
         assert appended.event.sequence == self._number
 
     def floor(self) -> None:
         """
         The floor's side.
         """
-        event = self._pair.floor.append(
+        appended = self._pair.floor.append(
             _PROCESS, "tool.progress", self._payload, f"k{self._number}"
         )
-        assert event["sequence"] == self._number
+        assert appended.event.sequence == self._number
 
 
 class AppendEventToLongLog(AppendEvent):

@@ -18,8 +18,21 @@ import sqlite3
 import threading
 import time
 
+from lashstore import (
+    ProcessEvent,
+    ProcessEventAppendResult,
+    ProcessEventSemantics,
+)
+
 from .floor import HandFile
-from .floor_codec import checksum, read_json, to_json, verify
+from .floor_codec import (
+    check_key,
+    checked_json,
+    checksum,
+    read_json,
+    to_json,
+    verify,
+)
 
 STATE = (
     "p.status, p.activity, p.definition_hash, p.terminal_at_ms, p.last_sequence,"
@@ -148,7 +161,8 @@ class ProcessFloor(HandFile):
         time and checksum of the state; whoever waits in here is told. The
         event is returned as it reads back, with its lineage.
         """
-        payload_json = to_json(payload).decode()
+        payload_json = checked_json(payload)
+        check_key(replay_key)
         now = self._begin()
         row = self._execute(FIND_CONTEXT, (process_id,)).fetchone()
         state, fixed, target = row[:7], row[9:16], row[17:19]
@@ -181,12 +195,12 @@ class ProcessFloor(HandFile):
         with self._waiters_lock:
             for waiter in self._waiters.get(process_id, ()):
                 waiter.set()
-        return {
-            "process_id": process_id,
-            "sequence": sequence,
-            "event_type": event_type,
-            "payload": read_json(payload_json),
-            "invocation": {
+        event = ProcessEvent(
+            process_id=process_id,
+            sequence=sequence,
+            event_type=event_type,
+            payload=read_json(payload_json),
+            invocation={
                 "scope": {"session_id": "runtime"},
                 "subject": {
                     "type": "process_event",
@@ -197,8 +211,10 @@ class ProcessFloor(HandFile):
                 "caused_by": {"type": "process", "process_id": process_id},
                 "replay": {"key": replay_key},
             },
-            "occurred_at_ms": now,
-        }
+            semantics=ProcessEventSemantics(),
+            occurred_at_ms=now,
+        )
+        return ProcessEventAppendResult(event=event)
 
     def claim(self, process_id, owner, ttl_ms):
         """
@@ -352,11 +368,22 @@ class EffectFloor(HandFile):
     def __init__(self, path, **how):
         super().__init__(path, **how)
         self._owner_id = secrets.token_hex(16)
+        self._syncs = how["synchronous"] == "FULL"
         self._renewals = _Renewals(str(path))
 
     def close(self):
         self._renewals.close()
         super().close()
+
+    def _begin(self, *, is_synced=True):
+        # A claim need not outlive the power that its holder goes with.
+        if self._syncs and not is_synced:
+            self._database.executescript("PRAGMA synchronous = NORMAL")
+        return super()._begin()
+
+    def _sync_again(self):
+        if self._syncs:
+            self._database.executescript("PRAGMA synchronous = FULL")
 
     def step(self, scope_id, session_id, step_id, function, given):
         """
@@ -369,7 +396,8 @@ class EffectFloor(HandFile):
         checksum; decoded anew for the caller.
         """
         replay_key = f"step:{step_id}"
-        envelope = to_json(
+        check_key(replay_key)
+        envelope = checked_json(
             {
                 "kind": "durable_step",
                 "effect_id": step_id,
@@ -377,12 +405,11 @@ class EffectFloor(HandFile):
                 "command": {"step_id": step_id, "input": given},
                 "invocation": None,
             }
-        ).decode()
+        )
         key = (scope_id, replay_key)
-        self._execute("BEGIN")
-        self._require_current()
+        self._begin_read()
         found = self._execute(FIND_EFFECT, key).fetchone()
-        self._execute("COMMIT")
+        self._end_read()
         if found is not None:
             verify(found[13], "effects", *found[:10])
             if found[3] != envelope:
@@ -394,7 +421,7 @@ class EffectFloor(HandFile):
             return read_json(found[5])
 
         token = secrets.token_hex(16)
-        created = self._begin()
+        created = self._begin(is_synced=False)
         row = (*key, session_id, envelope, "in_progress", None, None, None)
         row = (*row, created, None)
         lease = (self._owner_id, token, created + _LEASE_TTL_MS)
@@ -403,9 +430,10 @@ class EffectFloor(HandFile):
             msg = "somebody was first"
             raise RuntimeError(msg)
         self._commit()
+        self._sync_again()
         self._renewals.add(token, key)
         try:
-            outcome = to_json(function()).decode()
+            outcome = checked_json(function())
             now = self._begin()
             total = checksum(
                 *("effects", *key, session_id, envelope, "completed"),

@@ -30,14 +30,21 @@ import hashlib
 import os
 import secrets
 import sqlite3
+import threading
 import time
 
 import msgspec
 import zstandard
 
+from lashstore import QueuedWorkClaim, SessionHeadMeta
+
 from .floor_codec import (
+    batch_of,
+    check_key,
+    checked_json,
     checksum,
     node_checksum,
+    owner_of,
     pack_sorted,
     read_json,
     to_json,
@@ -81,9 +88,15 @@ class HandFile:
         self._wal = f"{path}-wal"
         self._wal_limit_bytes = wal_limit_bytes
         self._database = sqlite3.connect(
-            self._path, isolation_level=None, cached_statements=256, timeout=15
+            self._path,
+            isolation_level=None,
+            cached_statements=256,
+            timeout=15,
+            check_same_thread=False,
         )
-        self._mover = sqlite3.connect(self._path, isolation_level=None)
+        self._mover = None
+        # A store is for many threads at once, and one connection is for one.
+        self._lock = threading.Lock()
         for pragma in (
             "foreign_keys = ON",
             "trusted_schema = OFF",
@@ -103,7 +116,8 @@ class HandFile:
         """
         Close the file.
         """
-        self._mover.close()
+        if self._mover is not None:
+            self._mover.close()
         self._database.close()
 
     def _require_current(self):
@@ -112,7 +126,17 @@ class HandFile:
             msg = "deleted"
             raise RuntimeError(msg)
 
+    def _begin_read(self):
+        self._lock.acquire()
+        self._execute("BEGIN")
+        self._require_current()
+
+    def _end_read(self):
+        self._execute("COMMIT")
+        self._lock.release()
+
     def _begin(self):
+        self._lock.acquire()
         self._execute("BEGIN IMMEDIATE")
         self._require_current()
         return time.time_ns() // 1_000_000
@@ -120,9 +144,15 @@ class HandFile:
     def _commit(self):
         self._execute("COMMIT")
         if os.stat(self._wal).st_size > self._wal_limit_bytes:
-            self._execute("BEGIN IMMEDIATE")
-            self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self._execute("ROLLBACK")
+            self._checkpoint()
+        self._lock.release()
+
+    def _checkpoint(self):
+        if self._mover is None:
+            self._mover = sqlite3.connect(self._path, isolation_level=None)
+        self._execute("BEGIN IMMEDIATE")
+        self._mover.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._execute("ROLLBACK")
 
 
 class Floor(HandFile):
@@ -215,8 +245,7 @@ class Floor(HandFile):
         Read the whole session: head, live nodes, checkpoint, ledger.
         """
         decode = msgspec.json.Decoder(node_type).decode
-        self._execute("BEGIN")
-        self._require_current()
+        self._begin_read()
         head = self._read_head()
         nodes = []
         for row in self._execute(LIST_NODES, (SESSION,)):
@@ -232,8 +261,7 @@ class Floor(HandFile):
         Read the session with the path from its root to its leaf.
         """
         decode = msgspec.json.Decoder(node_type).decode
-        self._execute("BEGIN")
-        self._require_current()
+        self._begin_read()
         head = self._read_head()
         rows = self._execute(LIST_PATH, (SESSION, head[6], head[8])).fetchall()
         rows.sort(key=lambda row: -row[7])
@@ -256,7 +284,7 @@ class Floor(HandFile):
         for row in self._execute(LIST_TOTALS, (SESSION,)):
             verify(row[8], "total", SESSION, *row[:8])
             totals.append(row)
-        self._execute("COMMIT")
+        self._end_read()
         return nodes, config, frames, manifest, state, totals
 
     def _blob(self, ref):
@@ -272,17 +300,29 @@ class Floor(HandFile):
         """
         Ask whether the session has moved.
         """
-        self._execute("BEGIN")
-        self._require_current()
+        self._begin_read()
         head = self._read_head()
-        self._execute("COMMIT")
-        return head[1], read_json(head[2]), read_json(head[3]), head[5], head[6]
+        self._end_read()
+        if head[0] != 1:
+            msg = "another record version"
+            raise RuntimeError(msg)
+        return SessionHeadMeta(
+            session_id=SESSION,
+            head_revision=head[1],
+            config=read_json(head[2]),
+            agent_frames=tuple(read_json(head[3])),
+            current_agent_frame_id=head[4],
+            checkpoint_ref=head[5],
+            leaf_node_id=head[6],
+            graph_node_count=head[7],
+        )
 
     def enqueue(self, payload, key):
         """
         Enqueue one batch of one payload, unless its key is known.
         """
-        payloads = to_json([payload]).decode()
+        payloads = checked_json([payload])
+        check_key(key)
         now = self._begin()
         if self._execute(FIND_BATCH_BY_KEY, (SESSION, key)).fetchone():
             msg = "known key"
@@ -303,7 +343,7 @@ class Floor(HandFile):
         )
         self._execute(ADD_BATCH, (*row, checksum("batch", *row, payloads), payloads))
         self._commit()
-        return batch_id
+        return batch_of(row, [payload])
 
     def claim(self, fence, owner_json, ttl_ms):
         """
@@ -322,13 +362,23 @@ class Floor(HandFile):
             (claim_id, token, owner_json, now, now + ttl_ms, SESSION, head[0]),
         )
         self._commit()
-        return claim_id, token, head[0], read_json(head[9])
+        return QueuedWorkClaim(
+            session_id=SESSION,
+            claim_id=claim_id,
+            owner=owner_of(owner_json),
+            lease_token=token,
+            fencing_token=head[11] + 1,
+            claimed_at_ms=now,
+            expires_at_ms=now + ttl_ms,
+            batches=(batch_of((SESSION, *row), read_json(head[9])),),
+        )
 
     def complete(self, claim, fence):
         """
         Complete a claim in an otherwise empty, unconditional commit.
         """
-        claim_id, token, batch_id, _ = claim
+        claim_id, token = claim.claim_id, claim.lease_token
+        (batch,) = claim.batches
         manifest_map = {"schema_version": 1, "turn_state": {}}
         manifest = pack_sorted(manifest_map)
         ref = hashlib.sha256(manifest).hexdigest()
@@ -336,7 +386,7 @@ class Floor(HandFile):
         head = self._read_head()
         self._check_fence(fence, now)
         owned = self._execute(COMPLETE_BATCHES, (SESSION, claim_id, token)).fetchall()
-        if owned != [(batch_id,)]:
+        if owned != [(batch.batch_id,)]:
             msg = "claim lost"
             raise RuntimeError(msg)
         if not self._execute(HAS_BLOBS, (SESSION, ref, ref)).fetchone():

@@ -105,7 +105,6 @@ DEFER_INPUTS = (
     "SELECT input_id FROM session_turn_inputs WHERE session_id = ? AND turn_id = ?"
     " AND state = 'pending_active'"
 )
-FIND_BATCH_BY_KEY = "SELECT batch_id FROM session_queued_batches WHERE session_id = ? AND source_key = ?"
 NEXT_ADMISSION = (
     "UPDATE sessions SET admission_seq = admission_seq + 1 WHERE session_id = ?"
     " RETURNING admission_seq"
@@ -119,6 +118,11 @@ ADD_BATCH = (
 BATCH_COLUMNS = (
     "batch_id, enqueue_seq, source_key, work_class, delivery_policy, slot_policy,"
     " merge_key_json, available_at_ms, enqueued_at_ms, payloads_json, checksum"
+)
+# The whole row: a replay is answered with it.
+FIND_BATCH_BY_KEY = (
+    f"SELECT {BATCH_COLUMNS} FROM session_queued_batches"
+    " WHERE session_id = ? AND source_key = ? AND source_key IS NOT NULL"
 )
 MAKE_READY = (
     "UPDATE session_queued_batches SET is_ready = 1"

@@ -5,8 +5,24 @@ The floor of turn inputs: enqueue, claim, complete.
 import hashlib
 import secrets
 
+from lashstore import (
+    NextTurnIngress,
+    NextTurnMode,
+    PendingTurnInput,
+    TurnInputClaim,
+    TurnInputState,
+)
+
 from .floor import Floor
-from .floor_codec import checksum, pack_sorted, read_json, to_json, verify
+from .floor_codec import (
+    check_key,
+    checked_json,
+    checksum,
+    owner_of,
+    pack_sorted,
+    read_json,
+    verify,
+)
 from .floor_sql import ADD_BLOB, HAS_BLOBS, NEXT_ADMISSION, PUT_HEAD, SESSION
 
 # The upper half of an input's checksum names its state: twice its code, plus
@@ -49,6 +65,20 @@ COMPLETE = (
 )
 
 
+def _input_of(content, value):
+    input_id, seq, key, _, enqueued, _ = content
+    return PendingTurnInput(
+        input_id=input_id,
+        session_id=SESSION,
+        enqueue_seq=seq,
+        source_key=key,
+        ingress=NextTurnIngress(),
+        state=TurnInputState.DEFERRED_NEXT_TURN,
+        enqueued_at_ms=enqueued,
+        input=value,
+    )
+
+
 class InputFloor(Floor):
     """
     One session's file with its turn inputs.
@@ -58,7 +88,8 @@ class InputFloor(Floor):
         """
         Enqueue one input for the next turn, unless its key is known.
         """
-        ingress, text = '{"type":"next_turn"}', to_json(value).decode()
+        ingress, text = '{"scope":"next_turn"}', checked_json(value)
+        check_key(key)
         now = self._begin()
         if self._execute(FIND_BY_KEY, (SESSION, key)).fetchone():
             msg = "known key"
@@ -68,6 +99,7 @@ class InputFloor(Floor):
         total = checksum("session_turn_inputs", SESSION, *content)
         self._execute(ADD, (SESSION, *content, total + _HALF * _DEFERRED))
         self._commit()
+        return _input_of(content, value)
 
     def claim_input(self, fence, owner_json, ttl_ms):
         """
@@ -82,14 +114,25 @@ class InputFloor(Floor):
             CLAIM, (claim_id, token, owner_json, now, now + ttl_ms, SESSION, row[0])
         )
         self._commit()
-        return claim_id, token, row[0], read_json(row[5])
+        return TurnInputClaim(
+            session_id=SESSION,
+            claim_id=claim_id,
+            owner=owner_of(owner_json),
+            lease_token=token,
+            fencing_token=row[7] + 1,
+            claimed_at_ms=now,
+            expires_at_ms=now + ttl_ms,
+            mode=NextTurnMode(),
+            inputs=(_input_of(row[:6], read_json(row[5])),),
+        )
 
     def complete_input(self, claim, fence):
         """
         Complete a claim in an otherwise empty, unconditional commit.
         """
-        claim_id, token, input_id, _ = claim
-        self._complete(COMPLETE, (SESSION, claim_id, token), input_id, fence)
+        (claimed,) = claim.inputs
+        values = (SESSION, claim.claim_id, claim.lease_token)
+        self._complete(COMPLETE, values, claimed.input_id, fence)
 
     def _complete(self, statement, values, key, fence):
         manifest = pack_sorted({"schema_version": 1, "turn_state": {}})

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from lashstore import SessionStoreFactory, Store, StoreOptions, Synchronous
 
-from .floor import HandFile
+from .floor import Floor
 from .floor_sql import SESSION
 from .session_cases import CommitTurn, Pair
 
-_PROBE = "SELECT head_revision FROM session_heads WHERE session_id = ?"
 _APPLICATION_ID = 0x6C617368
 
 
@@ -44,7 +43,7 @@ class _Folder:
         """
 
 
-class _HandOpened(HandFile):
+class _HandOpened(Floor):
     """
     A file opened by hand: header looked at, pragmas set, journal mode, schema
     version and session id checked.
@@ -64,25 +63,15 @@ class _HandOpened(HandFile):
         if self._execute("PRAGMA journal_mode").fetchone() != ("wal",):
             msg = "no WAL"
             raise RuntimeError(msg)
-        self._execute("BEGIN")
+        self._begin_read()
         version = self._execute(
             "SELECT version FROM schema_versions WHERE component = 'session'"
         ).fetchone()
         found = self._execute("SELECT session_id, incarnation FROM sessions").fetchone()
-        self._execute("COMMIT")
+        self._end_read()
         if version != ("1",) or found[0] != SESSION:
             msg = "another schema or session"
             raise RuntimeError(msg)
-
-    def probe(self):
-        """
-        Read the head's revision.
-        """
-        self._execute("BEGIN")
-        self._require_current()
-        found = self._execute(_PROBE, (SESSION,)).fetchone()
-        self._execute("COMMIT")
-        return found
 
 
 class CreateSession:
@@ -204,7 +193,7 @@ class OpenCold:
         The floor's side.
         """
         opened = _HandOpened(self._pair.folder / "floor.db", self._pair.options)
-        assert opened.probe() == (2,)
+        assert opened.read_head_meta().head_revision == 2
         self._open.append(opened)
 
 
@@ -234,9 +223,9 @@ class OpenWarm(OpenCold):
     def floor(self) -> None:
         path = self._pair.folder / "floor.db"
         kept = self._kept[path]
-        if os.stat(path).st_size == 0:
-            msg = "absent"
+        # Whose it is was asked when it was opened; is it still the file?
+        found = os.stat(path)
+        if not found.st_size or (found.st_dev, found.st_ino) != kept._identity:
+            msg = "absent, or another one"
             raise RuntimeError(msg)
-        found = kept._execute("SELECT session_id, incarnation FROM sessions").fetchone()
-        assert found[0] == SESSION
-        assert kept.probe() == (2,)
+        assert kept.read_head_meta().head_revision == 2

@@ -29,7 +29,12 @@ class AgainstItself:
         places = (folder / "large", folder / "small")
         for place in places:
             place.mkdir()
-        return _Two(*(self.large.pair_kind(place, synchronous) for place in places))
+        # Each its own kind: one with much, one with little.
+        large, small = places
+        return _Two(
+            self.large.pair_kind(large, synchronous),
+            self.small.pair_kind(small, synchronous),
+        )
 
     def __call__(self, pair: "_Two"):
         return _Sides(self.large(pair.large), self.small(pair.small))

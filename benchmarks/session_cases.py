@@ -374,4 +374,4 @@ class CheckFreshness(SessionCase):
         """
         The floor's side.
         """
-        assert self._pair.floor.read_head_meta()[0] == 2
+        assert self._pair.floor.read_head_meta().head_revision == 2

@@ -113,6 +113,22 @@ def encode_json(value: Any, what: str) -> str:
     return encoded.decode()
 
 
+def encode_and_read(value: Any, what: str) -> tuple[str, Any]:
+    """
+    As `encode_json`; return the text and what it reads back as, which no
+    caller holds and may change.
+    """
+    encoded = _encode(_json, value, what)
+    try:
+        read = _json_any(encoded)
+        is_same = read == value
+    except RecursionError as error:
+        raise _too_deep(what) from error
+    if not is_same:
+        check_plain(value, what)
+    return encoded.decode(), read
+
+
 def encode_record(record: msgspec.Struct, what: str) -> str:
     """
     Encode a record; its members that are free JSON are checked like values.
@@ -297,9 +313,13 @@ def _differs(
     try:
         is_different: bool = decode(encoded) != value
     except RecursionError as error:
-        msg = f"{what} cannot be stored: it is nested too deeply for this stack"
-        raise InvalidArgumentError(msg) from error
+        raise _too_deep(what) from error
     return is_different
+
+
+def _too_deep(what: str) -> InvalidArgumentError:
+    msg = f"{what} cannot be stored: it is nested too deeply for this stack"
+    return InvalidArgumentError(msg)
 
 
 def _may_be_deep(encoder: Any, encoded: bytes) -> bool:

@@ -98,6 +98,13 @@ class ComponentDatabase:
         """
         return self._guarded(self._database.write, operation)
 
+    def write_unsynced(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`, but a power cut may undo it, until the next write that is
+        not.
+        """
+        return self._guarded(self._database.write_unsynced, operation)
+
     def _guarded(
         self,
         run: Callable[[Callable[[sa.Connection], T]], T],

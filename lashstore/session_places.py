@@ -4,16 +4,18 @@ Where a factory's sessions are: a folder of files, or a server.
 
 import contextlib
 import functools
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from .clock import Clock, SystemClock
 from .codec import sha256_hex
-from .connections import is_absent
+from .connections import find_file, is_absent
 from .database_cache import CachedSource, DatabaseCache
 from .engines import Database, Source, open_database, open_server, shown_url
 from .engines.sqlite import open_database as open_file
@@ -25,6 +27,8 @@ from .model.session import SessionIdentity
 from .repos.sessions import SessionRepository
 from .store.handle import bind, find_identity, seed_session
 from .tables import SESSION_COMPONENT
+
+T = TypeVar("T")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}-[0-9a-f]{16}\.db")
@@ -134,6 +138,10 @@ class FileSessions:
         self._root = root
         self._options = options
         self._cache = DatabaseCache(self._open, max_open_engines)
+        # Whose a file is that is open: it stays so as long as it is the file.
+        self._identities: WeakKeyDictionary[Database, SessionIdentity] = (
+            WeakKeyDictionary()
+        )
 
     def _open(self, path: Path) -> Database:
         return open_file(path, SESSION_COMPONENT, self._options, create=False)
@@ -158,23 +166,34 @@ class FileSessions:
         """
         path = self.path_for_session(session_id)
         for _ in range(_ATTEMPTS):
-            if is_absent(path):
+            found = find_file(path)
+            if found is None:
                 return None
             # Another process may have made it anew since it was opened here.
-            with contextlib.suppress(DatabaseGoneError):
-                return self._place(path, session_id)
+            try:
+                return self._place(path, session_id, found)
+            except DatabaseGoneError:
+                continue
         return None
 
-    def _place(self, path: Path, session_id: str) -> SessionPlace:
-        with self._current(path) as database:
-            identity = bind(database, session_id, self._options.cipher)
+    def _place(
+        self, path: Path, session_id: str, found: os.stat_result | None = None
+    ) -> SessionPlace:
+        def look(database: Database) -> SessionPlace:
+            identity = self._identities.get(database)
+            if identity is None or identity.session_id != session_id:
+                identity = bind(database, session_id, self._options.cipher)
+                self._identities[database] = identity
+            else:
+                database.require_current(found)
             return SessionPlace(path, self._source(path), database, identity)
 
-    @contextlib.contextmanager
-    def _current(self, path: Path) -> Iterator[Database]:
+        return self._look(path, look)
+
+    def _look(self, path: Path, look: Callable[[Database], T]) -> T:
         with self._cache.pinned(path) as database:
             try:
-                yield database
+                return look(database)
             except DatabaseGoneError:
                 # Of a file that is another one by now: not to be met again.
                 self._cache.forget(path, database)
@@ -210,12 +229,15 @@ class FileSessions:
         for _ in range(_ATTEMPTS):
             if is_absent(path):
                 return None
-            with contextlib.suppress(DatabaseGoneError), self._current(path) as found:
-                identity = find_identity(found)
-                if identity is None:
-                    return None
-                return SessionPlace(path, self._source(path), found, identity)
+            with contextlib.suppress(DatabaseGoneError):
+                return self._look(path, functools.partial(self._place_of_any, path))
         return None
+
+    def _place_of_any(self, path: Path, database: Database) -> SessionPlace | None:
+        identity = find_identity(database)
+        if identity is None:
+            return None
+        return SessionPlace(path, self._source(path), database, identity)
 
     def _files(self) -> list[Path]:
         if not self._root.is_dir():

@@ -42,6 +42,7 @@ _INTEGER = {integer}
 
 
 def main() -> None:
+    tables.complete_for_postgresql()
     for component in tables.COMPONENT_TABLES:
         path = CHAINS / component / "versions" / "0001_first_schema.py"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any
 
-from lashstore.codec import decode_stored, encode_json
+from lashstore.codec import encode_and_read
 from lashstore.effects.journal import EffectJournal
 from lashstore.effects.runner import recorded_outcome, refuse_own, stays_claimed
 from lashstore.effects.waiting import POLL_S, Patience
@@ -191,10 +191,10 @@ class AsyncEffectRunner:
         raise failure
 
     def _record_outcome(self, claim: EffectClaim, outcome: Json) -> Json:
-        outcome_json = encode_json(outcome, "the outcome")
-        self._journal.record_outcome(claim, outcome_json)
         # What a replay will give, not an object the executor may still hold.
-        return decode_stored(Any, outcome_json, "effect", claim.row.replay_key)
+        outcome_json, replayed = encode_and_read(outcome, "the outcome")
+        self._journal.record_outcome(claim, outcome_json)
+        return replayed
 
     def _record_failure(self, claim: EffectClaim, failure: EffectFailure) -> Json:
         error_json = encode_failure(failure.code, failure.message)

@@ -100,6 +100,11 @@ class EffectJournal:
             msg = f"effect {effect.replay_key!r} is freed as often as it is begun"
             raise StoreBusyError(f"{msg}: try again")
 
+        if effect.duration_ms is None:
+            # A power cut ends whoever has the claim, too, and the effect runs
+            # again as it would once the claim expires.
+            return self._database.write_unsynced(operation)
+        # When a timer is due must be there after one.
         return self._database.write(operation)
 
     def _claim_stored(

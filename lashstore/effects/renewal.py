@@ -5,8 +5,7 @@ Renewal of claims beside the work they are for.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from lashstore.errors import LashStoreError
 from lashstore.model.effects import EffectClaim
@@ -36,21 +35,23 @@ class LeaseRenewer:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    @contextmanager
-    def renewing(self, claim: EffectClaim) -> Iterator[None]:
+    def begin(self, claim: EffectClaim) -> None:
         """
-        Keep *claim* alive until the context ends, as far as the database
-        lets us.
+        Keep *claim* alive until `end`, as far as the database lets us.
         """
-        token = claim.lease.token
-        try:
-            with self._changed:
-                self._due[token] = (time.monotonic() + self._interval_s, claim)
-                self._require_thread()
-            yield
-        finally:
-            with self._changed:
-                self._due.pop(token, None)
+        with self._changed:
+            self._due[claim.lease.token] = (
+                time.monotonic() + self._interval_s,
+                claim,
+            )
+            self._require_thread()
+
+    def end(self, claim: EffectClaim) -> None:
+        """
+        Leave *claim* alone; it may have been left before.
+        """
+        with self._changed:
+            self._due.pop(claim.lease.token, None)
 
     def _require_thread(self) -> None:
         if self._thread is None and not self._is_closed:

@@ -4,11 +4,10 @@ One effect from look-up to outcome.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from typing import Any
 
-from lashstore.codec import decode_stored, encode_json
+from lashstore.codec import encode_and_read, stored_decoder
 from lashstore.errors import (
     EffectFailure,
     EffectLeaseLostError,
@@ -33,6 +32,9 @@ from lashstore.model.record import Json
 from .journal import EffectJournal
 from .renewal import LeaseRenewer
 from .waiting import POLL_S, FinishSignal, Patience
+
+_decode_outcome = stored_decoder(Any, "effect")
+_decode_failure = stored_decoder(EffectFailureRecord, "effect")
 
 Executor = Callable[[EffectEnvelope], Json]
 
@@ -108,12 +110,16 @@ class EffectRunner:
         patience: Patience,
     ) -> Json:
         failure: EffectFailure | None = None
+        outcome: Json = None
         outcome_json = "null"
         try:
-            with self._renewer.renewing(claim), self._holding(claim):
+            try:
+                self._begin(claim)
                 try:
                     if effect.duration_ms is None:
-                        outcome_json = encode_json(
+                        # What a replay will give, not an object the executor
+                        # may still hold.
+                        outcome_json, outcome = encode_and_read(
                             executor(effect.envelope), "the outcome"
                         )
                     else:
@@ -124,6 +130,8 @@ class EffectRunner:
                     self._record(self._journal.record_failure, claim, error_json)
                 else:
                     self._record(self._journal.record_outcome, claim, outcome_json)
+            finally:
+                self._end(claim)
         except BaseException as error:
             self._free(claim, error)
             raise
@@ -131,8 +139,7 @@ class EffectRunner:
             self._claim_ended.tell()
         if failure is not None:
             raise failure
-        # What a replay will give, not an object the executor may still hold.
-        return decode_stored(Any, outcome_json, "effect", effect.replay_key)
+        return outcome
 
     def _record(
         self,
@@ -157,14 +164,13 @@ class EffectRunner:
         except LashStoreError as trouble:
             error.add_note(stays_claimed(claim, trouble))
 
-    @contextmanager
-    def _holding(self, claim: EffectClaim) -> Iterator[None]:
-        tokens = self._tokens()
-        tokens.add(claim.lease.token)
-        try:
-            yield
-        finally:
-            tokens.discard(claim.lease.token)
+    def _begin(self, claim: EffectClaim) -> None:
+        self._tokens().add(claim.lease.token)
+        self._renewer.begin(claim)
+
+    def _end(self, claim: EffectClaim) -> None:
+        self._renewer.end(claim)
+        self._tokens().discard(claim.lease.token)
 
     def _tokens(self) -> set[str]:
         # The claims whose executors are running on this thread right now.
@@ -182,13 +188,10 @@ def recorded_outcome(row: EffectRow) -> Json:
         EffectFailure: It failed.
         CorruptRecordError: The record is damaged.
     """
-    key = f"{row.scope_id} {row.replay_key}"
     if row.status is EffectStatus.FAILED:
-        failure: EffectFailureRecord = decode_stored(
-            EffectFailureRecord, row.error_json, "effect", key
-        )
+        failure: EffectFailureRecord = _decode_failure(row.error_json, row.replay_key)
         raise EffectFailure(failure.code, failure.message)
-    return decode_stored(Any, row.outcome_json, "effect", key)
+    return _decode_outcome(row.outcome_json, row.replay_key)
 
 
 def refuse_own(effect: Effect, busy: EffectBusy, own_tokens: Collection[str]) -> None:

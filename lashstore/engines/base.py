@@ -2,6 +2,7 @@
 What the stores ask of a database, whichever engine it is on.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias, TypeVar
@@ -93,6 +94,19 @@ class Database(Protocol):
         """
         ...
 
+    def require_current(self, found: os.stat_result | None) -> None:
+        """
+        Args:
+            found: What was found under its name a moment ago; None: it has
+                to be looked for.
+
+        Raises:
+            DatabaseGoneError: The file is gone, or another one has its name;
+                on a server each transaction finds that out.
+            StoreClosedError: The database is closed.
+        """
+        ...
+
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """
         Run *operation* on one consistent snapshot.
@@ -107,6 +121,14 @@ class Database(Protocol):
 
         It may run more than once: a server may undo a transaction for
         another one's sake.
+        """
+        ...
+
+    def write_unsynced(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`, but a power cut may undo it, until the next write that is
+        not: for what is worth nothing to whoever comes after one. Others see
+        it at once, and the death of a process undoes nothing.
         """
         ...
 

@@ -567,6 +567,17 @@ class ServerDatabase:
         """
         return self._retried(operation, is_write=True)
 
+    def require_current(self, found: os.stat_result | None) -> None:
+        """
+        Do nothing: each transaction asks for the session's row first.
+        """
+
+    def write_unsynced(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`: what a server syncs is the server's own business.
+        """
+        return self.write(operation)
+
     def read_through_core(self, operation: Callable[[sa.Connection], T]) -> T:
         """
         As `read`, for statements of SQLAlchemy's own: reflection, DDL.

@@ -53,10 +53,10 @@ from lashstore.failures import (
 )
 from lashstore.files import has_rollback_journal, make_file, refuse_foreign
 from lashstore.filesystems import may_use_wal
-from lashstore.model.options import StoreOptions
+from lashstore.model.options import StoreOptions, Synchronous
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
-from lashstore.repos._run import Kept, Runner
+from lashstore.repos._run import KeepingConnection, Kept, Runner
 from lashstore.tables import COMPONENT_TABLES, schema_versions
 
 from .base import Seed
@@ -105,10 +105,11 @@ class _Held:
     begins and ends them.
     """
 
-    __slots__ = ("_execute", "_kept", "connection")
+    __slots__ = ("_execute", "_kept", "connection", "is_synced")
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: KeepingConnection) -> None:
         self.connection = connection
+        self.is_synced = True
         self._kept = Kept(connection)
         self._execute = self._kept.cursor.execute
 
@@ -140,7 +141,26 @@ class _Held:
         """
         # Whatever it was at would keep its snapshot.
         self._kept.cursor.close()
+        if not self.is_synced:
+            # Nobody else must get it as it is.
+            self.connection.invalidate()
         self.connection.close()
+
+    def leave_syncing(self) -> None:
+        """
+        Let SQLite go on from a commit without waiting for the disk.
+        """
+        self.is_synced = False
+        # Not through `execute`, which keeps statements: this one acts when it
+        # is prepared.
+        self._kept.cursor.executescript("PRAGMA synchronous = NORMAL")
+
+    def sync_again(self) -> None:
+        """
+        Let SQLite wait for the disk at every commit again.
+        """
+        self._kept.cursor.executescript("PRAGMA synchronous = FULL")
+        self.is_synced = True
 
 
 def _free_pages(driver: Any) -> int:
@@ -268,6 +288,21 @@ class SqliteDatabase:
         self._release_held()
         self._reader.dispose()
 
+    def require_current(self, found: os.stat_result | None) -> None:
+        """
+        Args:
+            found: What was found under its name a moment ago; None: it has
+                to be looked for.
+
+        Raises:
+            DatabaseGoneError: The file is gone, or another one has its name.
+            StoreClosedError: The database is closed.
+        """
+        if self._closed.is_set():
+            raise StoreClosedError
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            self._require_current()
+
     def read(self, operation: Callable[[sa.Connection], T]) -> T:
         """
         Run *operation* on one consistent snapshot.
@@ -301,7 +336,7 @@ class SqliteDatabase:
         try:
             return self._held.pop()
         except IndexError:
-            return _Held(self._reader.connect())
+            return _Held(KeepingConnection(self._reader))
 
     def _hold(self, held: _Held) -> None:
         if len(self._held) >= _HELD:
@@ -322,7 +357,28 @@ class SqliteDatabase:
         """
         Run *operation* in one write transaction; any exception undoes it.
         """
-        held = self._begin_write()
+        return self._written(operation, self._begin_write())
+
+    def write_unsynced(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        As `write`, but a power cut may undo it, until the next write that is
+        not.
+
+        A WAL is synced as a whole, so whatever is committed later, and waited
+        for, brings this along; without a WAL nothing is left out.
+        """
+        return self._written(operation, self._begin_write(synced=not self._has_wal))
+
+    @functools.cached_property
+    def _has_wal(self) -> bool:
+        # Only where commits wait for the disk at all.
+        return (
+            self.path is not None
+            and self._options.synchronous is Synchronous.FULL
+            and may_use_wal(self.path, self._options)
+        )
+
+    def _written(self, operation: Callable[[sa.Connection], T], held: _Held) -> T:
         try:
             answer = operation(held.connection)
         except BaseException as error:
@@ -353,12 +409,12 @@ class SqliteDatabase:
         """
         return _WriteTransaction(self)
 
-    def _begin_write(self) -> _Held:
+    def _begin_write(self, *, synced: bool = True) -> _Held:
         if self.is_readonly:
             raise ReadOnlyStoreError
         self._acquire()
         try:
-            held = self._begun_immediately()
+            held = self._begun_immediately(synced)
         except DRIVER_ERRORS as error:
             self._write_lock.release()
             raise self._translation(error) from driver_error(error)
@@ -368,11 +424,13 @@ class SqliteDatabase:
         self._open_connection = held.connection
         return held
 
-    def _begun_immediately(self) -> _Held:
+    def _begun_immediately(self, synced: bool) -> _Held:  # noqa: FBT001, its one caller names it
         if self._closed.is_set():
             raise StoreClosedError
         held = self._take()
         try:
+            if not synced:
+                held.leave_syncing()
             held.begin("BEGIN IMMEDIATE")
             self._require_current()
         except BaseException:
@@ -398,6 +456,8 @@ class SqliteDatabase:
         try:
             try:
                 held.commit()
+                if not held.is_synced:
+                    held.sync_again()
             except BaseException:
                 held.close()
                 raise
@@ -628,9 +688,10 @@ def open_database(
 def _open_once(
     path: Path, component: str, options: StoreOptions, *, create: bool, seed: Seed
 ) -> SqliteDatabase:
-    # Before anything is made: a file must not be left where it cannot be used.
-    may_use_wal(path, options)
     if is_absent(path):
+        # Before anything is made: a file must not be left where it cannot be
+        # used.
+        may_use_wal(path, options)
         if not create:
             raise DatabaseGoneError(str(path))
         make_file(path, options, lambda: _fill(path, component, options, seed))

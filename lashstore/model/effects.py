@@ -291,9 +291,7 @@ def prepare_effect(
         scope_id=scope_id,
         session_id=session_id,
         envelope=envelope,
-        envelope_json=codec.encode_json(
-            msgspec.structs.asdict(envelope), "the envelope"
-        ),
+        envelope_json=codec.encode_record(envelope, "the envelope"),
         duration_ms=_duration_ms(envelope.command) if envelope.kind == SLEEP else None,
     )
 

@@ -190,10 +190,9 @@ def prepare_append(
     replay_key = require_optional_text("replay_key", request.replay_key)
     if request.wake_target_scope is not None:
         check_scope("wake_target_scope", request.wake_target_scope)
-    payload_json = codec.encode_json(request.payload, "the payload")
+    payload_json, payload = codec.encode_and_read(request.payload, "the payload")
     if replay_key is not None:
         _check_replay_key(process_id, event_type, replay_key, payload_json)
-    payload: Json = codec.from_json(object, payload_json)
     return PreparedAppend(
         event_type=event_type,
         payload=payload,

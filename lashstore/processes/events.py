@@ -76,18 +76,25 @@ class EventStore(RegistryHandle):
 
         def operation(tx: RegistryTransaction) -> ProcessEventAppendResult:
             tx.hold(process_id)
-            stored = tx.processes.find_context(process_id)
+            stored = tx.processes.find_context(process_id, prepared.replay_key)
             if stored is None:
                 raise UnknownProcessError(process_id=process_id)
             tx.require_fence(process_id, fence)
-            event = _find_replayed(tx, process_id, prepared)
+            event = (
+                _find_replayed(tx, process_id, prepared) if stored.is_replayed else None
+            )
             if event is not None:
                 delivery = tx.events.find_delivery(process_id, event.sequence)
                 return ProcessEventAppendResult(
                     event=event, wake_delivery=delivery, inserted=False
                 )
             planned = plan_event(stored.context, prepared, now_ms=tx.now_ms)
-            _write_event(tx, stored.state, planned)
+            state = _state_after(stored.state, planned)
+            _add_event(tx, planned)
+            if planned.status is None:
+                tx.processes.advance(state, stored)
+            else:
+                tx.processes.put(state)
             return ProcessEventAppendResult(
                 event=planned.event, wake_delivery=planned.wake_delivery
             )
@@ -132,7 +139,10 @@ class EventStore(RegistryHandle):
                 return stored.record
             context = _context_of(stored.record, stored.state)
             planned = plan_event(context, prepared, now_ms=tx.now_ms)
-            return _write_event(tx, stored.state, planned).on(stored.record)
+            state = _state_after(stored.state, planned)
+            _add_event(tx, planned)
+            tx.processes.put(state)
+            return state.on(stored.record)
 
         record = self._write(operation)
         self._changes.notify(process_id)
@@ -228,20 +238,16 @@ def _find_replayed(
     return stored.event
 
 
-def _write_event(
-    tx: RegistryTransaction, before: ProcessState, planned: PlannedEvent
-) -> ProcessState:
+def _state_after(before: ProcessState, planned: PlannedEvent) -> ProcessState:
     event = planned.event
-    state = before.after_event(
+    return before.after_event(
         event.sequence, planned.status, now_ms=event.occurred_at_ms
     )
+
+
+def _add_event(tx: RegistryTransaction, planned: PlannedEvent) -> None:
     tx.events.add(planned)
-    tx.tell([event.process_id])
-    if planned.status is None:
-        tx.processes.advance(state)
-    else:
-        tx.processes.put(state)
-    return state
+    tx.tell([planned.event.process_id])
 
 
 def _context_of(record: ProcessRecord, state: ProcessState) -> EventContext:

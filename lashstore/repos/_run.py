@@ -28,8 +28,6 @@ from ._dialect import SQLITE_LIST, TextList
 
 T = TypeVar("T")
 
-# Where a file's connection keeps what its transactions share.
-_KEPT = "lashstore.kept"
 # Where a server's connection keeps the pipeline its statements are sent in.
 PIPELINE = "lashstore.pipeline"
 # Execution option of a connection whose statements SQLAlchemy is to run.
@@ -259,6 +257,8 @@ class _Compiled:
         self._lists = _FewTexts.of(self._text, [bind.type for bind in binds])
         if self._lists is not None and len(self._conversions) > self._lists.count:
             self._lists = None
+        # Most statements take their values as they are given.
+        self._is_plain = not (self._constants or self._conversions or self._lists)
         self._row: Any = None
 
     def _picked(self, values: _Values) -> tuple[Any, ...]:
@@ -280,26 +280,34 @@ class _Compiled:
         """
         Return the driver's rows with their columns' names.
         """
-        if self._row is None:
-            names = [column[0] for column in cursor.description]
-            kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
-            # What `kind._make` does, but in C.
-            self._row = functools.partial(tuple.__new__, kind)
-        return list(map(self._row, found))
+        return list(map(self._row or self._named(cursor), found))
+
+    def _named(self, cursor: Any) -> Any:
+        names = [column[0] for column in cursor.description]
+        kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
+        # What `kind._make` does, but in C.
+        self._row = functools.partial(tuple.__new__, kind)
+        return self._row
 
     def run(self, driver: Any, values: _Values) -> _Result:
         """
         Run the statement once.
         """
         try:
-            if self._lists is None or not self._lists.run(driver, self._picked(values)):
+            if self._is_plain:
+                driver.execute(self._text, self._pick(values))
+            elif self._lists is None or not self._lists.run(
+                driver, self._picked(values)
+            ):
                 driver.execute(self._text, self._parameters(values))
         except UnicodeDecodeError as error:
             # SQLite's message quotes damaged bytes, and sqlite3 raises that
             # instead of the error itself.
             raise sqlite3.DatabaseError(str(error)) from error
         found = driver.fetchall()
-        return _Result(self.rows(found, driver) if found else found, driver.rowcount)
+        if found:
+            found = list(map(self._row or self._named(driver), found))
+        return _Result(found, driver.rowcount)
 
     def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
         """
@@ -426,6 +434,14 @@ class Runner:
         return found
 
 
+class KeepingConnection(sa.Connection):
+    """
+    A connection that is kept between transactions, and knows what they share.
+    """
+
+    kept: "weakref.ref[Kept] | None" = None
+
+
 class Kept:
     """
     What the transactions of a file's connection share, one after the other:
@@ -436,16 +452,15 @@ class Kept:
     it weakly: a circle would keep a file open that nobody uses any more.
     """
 
-    __slots__ = ("__weakref__", "connection", "cursor", "repositories", "runner")
+    __slots__ = ("__weakref__", "cursor", "repositories", "runner")
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: KeepingConnection) -> None:
         self.runner = runner = Runner(connection)
         if runner._driver is None:  # noqa: SLF001, whoever listens now may stop
             runner._driver = runner._own_driver()  # noqa: SLF001, as above
         self.cursor: sqlite3.Cursor = runner._driver  # noqa: SLF001, as above
         self.repositories: dict[Any, Any] = {}
-        connection.info[_KEPT] = weakref.ref(self)
+        connection.kept = weakref.ref(self)
 
 
 def kept_on(connection: sa.Connection) -> Kept | None:
@@ -453,8 +468,6 @@ def kept_on(connection: sa.Connection) -> Kept | None:
     Return what a connection keeps; None: nothing, or SQLAlchemy itself must
     run its statements.
     """
-    found = connection.info.get(_KEPT)
+    found = getattr(connection, "kept", None)
     kept: Kept | None = None if found is None else found()
-    if kept is None or kept.connection is not connection or _has_listeners(connection):
-        return None
-    return kept
+    return None if kept is None or _has_listeners(connection) else kept

@@ -2,6 +2,7 @@
 Reading a whole table, one row at a time, by the rules of its repository.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -31,12 +32,14 @@ def _violations(table: sa.Table) -> sa.Select[Any] | None:
     )
 
 
-# The rows that a CHECK constraint forbids, by table.
-_forbidden = {
-    table.name: statement
-    for table in metadata.sorted_tables
-    if (statement := _violations(table)) is not None
-}
+@functools.cache
+def _forbidden() -> Mapping[str, sa.Select[Any]]:
+    # The rows that a CHECK constraint forbids, by table: only tools ask.
+    return {
+        table.name: statement
+        for table in metadata.sorted_tables
+        if (statement := _violations(table)) is not None
+    }
 
 
 def list_forbidden(connection: sa.Connection, table: str) -> tuple[str, ...]:
@@ -46,7 +49,7 @@ def list_forbidden(connection: sa.Connection, table: str) -> tuple[str, ...]:
     SQLite's integrity check leaves CHECK constraints out where the file was
     opened for reading only.
     """
-    statement = _forbidden.get(table)
+    statement = _forbidden().get(table)
     if statement is None:
         return ()
     names = key_names(metadata.tables[table])

@@ -95,16 +95,25 @@ _remove_finished = sa.delete(effects).where(
 )
 
 
-def _checksum_fields(row: Any) -> tuple[Any, ...]:
-    return ("effects", *(getattr(row, name) for name in _CONTENT))
+# Much sooner looked up than called for; a checksum stands before them.
+_STATUSES = {each.value: each for each in EffectStatus}
 
 
 def _values(row: EffectRow) -> dict[str, Any]:
-    return {
-        **{name: getattr(row, name) for name in _CONTENT},
+    values: dict[str, Any] = {
+        "scope_id": row.scope_id,
+        "replay_key": row.replay_key,
+        "session_id": row.session_id,
+        "envelope_json": row.envelope_json,
         "status": row.status.value,
-        "checksum": row_checksum(*_checksum_fields(row)),
+        "outcome_json": row.outcome_json,
+        "error_json": row.error_json,
+        "due_at_ms": row.due_at_ms,
+        "created_at_ms": row.created_at_ms,
+        "finished_at_ms": row.finished_at_ms,
     }
+    values["checksum"] = row_checksum("effects", *values.values())
+    return values
 
 
 def _lease_from_row(row: Any) -> EffectLease | None:
@@ -126,7 +135,7 @@ def _effect_from_row(row: Any) -> StoredEffect:
             replay_key=row.replay_key,
             session_id=row.session_id,
             envelope_json=row.envelope_json,
-            status=EffectStatus(row.status),
+            status=_STATUSES[row.status],
             outcome_json=row.outcome_json,
             error_json=row.error_json,
             due_at_ms=row.due_at_ms,
@@ -256,7 +265,7 @@ class EffectRepository:
                 "new_outcome_json": finished.outcome_json,
                 "new_error_json": finished.error_json,
                 "new_finished_at_ms": finished.finished_at_ms,
-                "new_checksum": row_checksum(*_checksum_fields(finished)),
+                "new_checksum": _values(finished)["checksum"],
             },
         )
         return updated.rowcount == 1

@@ -14,6 +14,7 @@ from lashstore.codec import (
     encode_json,
     encode_record,
     row_checksum,
+    stored_decoder,
     verify_row,
 )
 from lashstore.errors import CorruptRecordError, UnknownProcessError
@@ -36,13 +37,21 @@ from lashstore.model.processes import (
     SessionScope,
 )
 from lashstore.model.record import Record
-from lashstore.tables import process_registrations, process_wake_targets, processes
+from lashstore.tables import (
+    process_events,
+    process_registrations,
+    process_wake_targets,
+    processes,
+)
 
 from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Runner
 from ._scan import full_scan
 
 _KIND = "process"
+_decode_facts = stored_decoder(ProcessFacts, _KIND)
+_decode_provenance = stored_decoder(ProcessProvenance, _KIND)
+
 _p, _r, _w = processes.c, process_registrations.c, process_wake_targets.c
 
 # The columns of a state as they are hashed; `updated_at_ms` is taken off.
@@ -55,6 +64,7 @@ _STATE = (
     "facts_json",
     "await_output_json",
 )
+_LAST_SEQUENCE = _STATE.index("last_sequence")
 _state_columns = (
     _p.process_id,
     *(_p[name] for name in _STATE),
@@ -79,6 +89,9 @@ _context_columns = (
     _w.checksum.label("target_checksum"),
 )
 _record_columns = (*_context_columns, _r.input_json, _r.input_checksum)
+# Where every row has them.
+_STATE_PLACES = slice(1, 1 + len(_STATE))
+_FIXED_PLACES = slice(len(_state_columns), len(_state_columns) + len(_FIXED))
 _joined = processes.join(
     process_registrations, _r.process_id == _p.process_id
 ).outerjoin(process_wake_targets, _w.process_id == _p.process_id)
@@ -96,7 +109,16 @@ _hold_all = (
     .with_for_update()
 )
 _find_state = sa.select(*_state_columns).where(_is_process)
-_find_context = sa.select(*_context_columns).select_from(_joined).where(_is_process)
+_is_replayed = sa.exists().where(
+    process_events.c.process_id == BIND("process_id"),
+    process_events.c.replay_key == BIND("replay_key"),
+    process_events.c.replay_key.is_not(None),
+)
+_find_context = (
+    sa.select(*_context_columns, _is_replayed.label("is_replayed"))
+    .select_from(_joined)
+    .where(_is_process)
+)
 _find_record = sa.select(*_record_columns).select_from(_joined).where(_is_process)
 _list_by_ids = (
     sa.select(*_record_columns)
@@ -207,11 +229,14 @@ class StoredProcess(Record, frozen=True, kw_only=True):
 
 class StoredContext(Record, frozen=True, kw_only=True):
     """
-    A process as far as planning an event needs it.
+    A process as far as planning an event needs it, and whether the event was
+    appended before. `columns` is the state as it is stored.
     """
 
     state: ProcessState
     context: EventContext
+    is_replayed: bool
+    columns: tuple[Any, ...]
 
 
 def _state_checksum(
@@ -254,12 +279,12 @@ def _state_values(state: ProcessState) -> dict[str, Any]:
 
 def _state_from_row(row: Any) -> ProcessState:
     key = str(row.process_id)
-    values = [getattr(row, name) for name in _STATE]
+    values = row[_STATE_PLACES]
     # What is no number, in a damaged page, is no checksum either.
     parts = (row.checksum, row.updated_at_ms)
     stored = sum(parts) if all(isinstance(part, int) for part in parts) else None
     verify_row(_KIND, key, stored, "processes", key, *values)
-    facts: ProcessFacts = decode_stored(ProcessFacts, row.facts_json, _KIND, key)
+    facts: ProcessFacts = _decode_facts(row.facts_json, key)
     return ProcessState(
         process_id=row.process_id,
         status=_status_from_row(key, row),
@@ -280,7 +305,7 @@ def _status_from_row(key: str, row: Any) -> ProcessStatus:
 
 def _verify_fixed(row: Any) -> None:
     key = str(row.process_id)
-    values = [getattr(row, name) for name in _FIXED]
+    values = row[_FIXED_PLACES]
     verify_row(
         _KIND, key, row.registration_checksum, "process_registrations", key, *values
     )
@@ -409,19 +434,24 @@ class ProcessRepository:
         ).one_or_none()
         return None if row is None else _stored_from_row(row)
 
-    def find_context(self, process_id: str) -> StoredContext | None:
+    def find_context(
+        self, process_id: str, replay_key: str | None
+    ) -> StoredContext | None:
         """
         Return what planning an event needs; None: unknown process.
+
+        Args:
+            replay_key: Of the event; None: it has none.
         """
         row = self._connection.execute(
-            _find_context, {"process_id": process_id}
+            _find_context, {"process_id": process_id, "replay_key": replay_key}
         ).one_or_none()
         if row is None:
             return None
         state = _state_from_row(row)
         _verify_fixed(row)
-        provenance: ProcessProvenance = decode_stored(
-            ProcessProvenance, row.provenance_json, _KIND, process_id
+        provenance: ProcessProvenance = _decode_provenance(
+            row.provenance_json, process_id
         )
         context = EventContext(
             process_id=process_id,
@@ -431,7 +461,12 @@ class ProcessRepository:
             caused_by=provenance.caused_by,
             wake_target=_wake_target_from_row(row),
         )
-        return StoredContext(state=state, context=context)
+        return StoredContext(
+            state=state,
+            context=context,
+            is_replayed=bool(row.is_replayed),
+            columns=row[_STATE_PLACES],
+        )
 
     def list_page(
         self,
@@ -559,17 +594,23 @@ class ProcessRepository:
         """
         self._update(_put, state, _state_values(state))
 
-    def advance(self, state: ProcessState) -> None:
+    def advance(self, state: ProcessState, stored: StoredContext) -> None:
         """
-        Write a state whose last event and time alone have changed.
+        Write a state of which the last event and the time alone are others
+        than what is stored.
         """
-        values = _state_values(state)
+        columns = list(stored.columns)
+        columns[_LAST_SEQUENCE] = state.last_sequence
+        checksum = _state_checksum(
+            state.process_id, columns, updated_at_ms=state.updated_at_ms
+        )
         self._update(
             _advance,
             state,
             {
-                name: values[name]
-                for name in ("last_sequence", "updated_at_ms", "checksum")
+                "last_sequence": state.last_sequence,
+                "updated_at_ms": state.updated_at_ms,
+                "checksum": checksum,
             },
         )
 

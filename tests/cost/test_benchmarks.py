@@ -10,7 +10,7 @@ from benchmarks import report
 from benchmarks.cases import CASES
 from benchmarks.chart import draw
 from benchmarks.figures import summarise
-from benchmarks.runner import measure
+from benchmarks.runner import AgainstItself, measure
 
 # What touches every floor once; the others differ in sizes only.
 _QUICK = (
@@ -100,3 +100,24 @@ def test_a_floor_runs_on_the_library_s_schema(name, tmp_path):
 
     assert 12 == row["rounds"]
     assert row["ratio"] > 0
+
+
+def test_a_large_case_and_a_small_one_have_a_file_each_of_their_kind(tmp_path):
+    """
+    Against itself, each side is made as its case says, and not as the other.
+    """
+    made = []
+
+    def case_of(name):
+        class Kind:
+            @staticmethod
+            def pair_kind(folder, _synchronous):
+                made.append((name, folder.name))
+                return name
+
+        return Kind
+
+    pair = AgainstItself(case_of("much"), case_of("little")).pair_kind(tmp_path, None)
+
+    assert [("much", "large"), ("little", "small")] == made
+    assert ("much", "little") == (pair.large, pair.small)

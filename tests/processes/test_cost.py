@@ -205,7 +205,7 @@ def test_no_list_grows_with_history(built, tmp_path, definition):
         ("register", 4),
         ("get", 1),
         ("append", 3),
-        ("append keyed", 4),
+        ("append keyed", 3),
         ("append fenced", 4),
         ("append wake", 4),
         ("replay", 3),
