@@ -79,18 +79,21 @@ def _head_from_row(session_id: str, row: Any) -> StoredHead:
     verify_row(
         "session head", session_id, row.checksum, "session_heads", session_id, *content
     )
+    return _unverified_head(session_id, row)
+
+
+def _unverified_head(session_id: str, row: Any) -> StoredHead:
     if row.schema_version != HEAD_SCHEMA_VERSION:
         raise RecordVersionError(
             record_kind="SessionHeadMeta",
             expected=HEAD_SCHEMA_VERSION,
             actual=str(row.schema_version),
         )
-    return StoredHead(
-        session_id=session_id, **dict(zip(_CONTENT, content, strict=True))
-    )
+    content = dict(zip(_CONTENT, row[: len(_CONTENT)], strict=True))
+    return StoredHead(session_id=session_id, **content)
 
 
-SCAN = session_scan(session_heads, _columns, _head_from_row)
+SCAN = session_scan(session_heads, _columns, _head_from_row, _unverified_head)
 
 
 class SessionHeadRepository:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sqlite3
 import stat
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,19 @@ from lashstore.clock import Clock, SystemClock
 from lashstore.engines import open_any_server, parse_target, shown_url
 from lashstore.engines.schema import component_versions
 from lashstore.engines.sqlite import open_any_version
-from lashstore.errors import LashStoreError, StoreBusyError, StoreNotFoundError
+from lashstore.errors import (
+    CorruptRecordError,
+    LashStoreError,
+    StoreBusyError,
+    StoreNotFoundError,
+)
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error
 from lashstore.filesystems import forget_mounts, mount_of, wal_hazard
 from lashstore.model.options import StoreOptions
 from lashstore.repos._times import EXPIRIES, PAST, expired, later_than
-from lashstore.tables import COMPONENT_TABLES, SCHEMA_VERSIONS
+from lashstore.repos.sessions import SessionRepository
+from lashstore.store.sealing import sealing_key_id
+from lashstore.tables import COMPONENT_TABLES, SCHEMA_VERSIONS, SESSION_COMPONENT
 
 from .diagnosis import Chart, DoctorReport, Health
 from .targets import database_files
@@ -246,8 +254,9 @@ def _examined(
     chart.add("journal mode", Health.OK, f"it uses {mode}", path=file)
     _look_at_journal(chart, file)
     _look_at_pages(chart, connection, file)
-    _look_at_versions(chart, connection, file)
+    versions = _look_at_versions(chart, connection, file)
     try:
+        _look_at_seals(chart, connection, file, versions)
         tables = set(sa.inspect(connection).get_table_names())
         _look_at_clock(chart, connection, file, now_ms, tables)
         _look_at_holds(chart, connection, file, now_ms, tables)
@@ -275,6 +284,7 @@ def _look_at_server(chart: Chart, url: sa.URL, clock: Clock | None) -> None:
             if version == SCHEMA_VERSIONS[component]
             for table in COMPONENT_TABLES[component]
         }
+        _look_at_seals(noted, connection, name, versions)
         _look_at_clock(noted, connection, name, now_ms, tables)
         _look_at_holds(noted, connection, name, now_ms, tables)
         return noted
@@ -305,6 +315,40 @@ def _look_at_versions(
             else f"lashstore db upgrade {shlex.quote(str(place))}",
         )
     return versions
+
+
+def _look_at_seals(
+    chart: Chart,
+    connection: sa.Connection,
+    place: Path | str,
+    versions: dict[str, str | None],
+) -> None:
+    if versions.get(SESSION_COMPONENT) != SCHEMA_VERSIONS[SESSION_COMPONENT]:
+        return
+    keys: Counter[str] = Counter()
+    damaged = []
+    for identity in SessionRepository(connection).list_sealed():
+        try:
+            keys[sealing_key_id(identity) or ""] += 1
+        except CorruptRecordError:
+            damaged.append(identity.session_id)
+    if damaged:
+        chart.add(
+            "seals",
+            Health.PROBLEM,
+            f"what tells the key of a sealed session is damaged: {damaged}",
+            path=place,
+            command=f"lashstore verify {shlex.quote(str(place))}",
+        )
+    if keys:
+        told = ", ".join(f"{n} with key {key!r}" for key, n in sorted(keys.items()))
+        chart.add(
+            "seals",
+            Health.OK,
+            f"sealed sessions: {told}. Keep these keys as long as the files and "
+            "their backups: nobody can read them without",
+            path=place,
+        )
 
 
 def _pragma(connection: sa.Connection, name: str) -> Any:
