@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, row_checksum, verify_row
-from lashstore.errors import RecordVersionError
+from lashstore.errors import CorruptRecordError, RecordVersionError
 from lashstore.model.record import Json, Record
 from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
-from lashstore.tables import session_heads
+from lashstore.tables import session_checkpoint_blobs, session_heads
 
 from ._dialect import BIND, upsert
 from ._run import Answer, Runner
@@ -31,7 +31,27 @@ _CONTENT = (
     "first_user_node_id",
 )
 _columns = (*(_c[name] for name in _CONTENT), _c.checksum)
-_find = sa.select(*_columns).where(_c.session_id == BIND("session_id"))
+_is_session = _c.session_id == BIND("session_id")
+
+
+def _find_statement() -> sa.CompoundSelect[Any]:
+    # Each commit leaves notes of its checkpoint elsewhere: where they are and
+    # the head is not, damage has hidden it, and a row of nothing says so. The
+    # second half is not run if the first has found the head.
+    lost = (
+        sa.select(*(sa.null().label(column.name) for column in _columns))
+        .select_from(session_checkpoint_blobs)
+        .where(
+            session_checkpoint_blobs.c.session_id == BIND("session_id"),
+            session_checkpoint_blobs.c.last_revision > sa.literal_column("0"),
+            ~sa.exists().where(_is_session),
+        )
+    )
+    found = sa.select(*_columns).where(_is_session)
+    return sa.union_all(found, lost).limit(sa.literal_column("1"))
+
+
+_find = _find_statement()
 _put = upsert(session_heads, (*_CONTENT, "checksum"))
 
 
@@ -109,7 +129,8 @@ class SessionHeadRepository:
         Return the head; None before the first commit.
 
         Raises:
-            CorruptRecordError: The row is damaged.
+            CorruptRecordError: The row is damaged, or missing though
+                something was committed.
             RecordVersionError: It is of another record version.
         """
         return self.ask(session_id)()
@@ -122,7 +143,15 @@ class SessionHeadRepository:
 
         def answer() -> StoredHead | None:
             row = found.one_or_none()
-            return None if row is None else _head_from_row(session_id, row)
+            if row is None:
+                return None
+            if row.schema_version is None:
+                raise CorruptRecordError(
+                    record_kind="session head",
+                    key=session_id,
+                    reason="it is missing, and there were commits",
+                )
+            return _head_from_row(session_id, row)
 
         return answer
 
