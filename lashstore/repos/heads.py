@@ -34,7 +34,7 @@ _columns = (*(_c[name] for name in _CONTENT), _c.checksum)
 _is_session = _c.session_id == BIND("session_id")
 
 
-def _find_statement() -> sa.CompoundSelect[Any]:
+def _find_statement() -> Any:
     # Each commit leaves notes of its checkpoint elsewhere: where they are and
     # the head is not, damage has hidden it, and a row of nothing says so. The
     # second half is not run if the first has found the head.
