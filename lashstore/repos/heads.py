@@ -34,24 +34,19 @@ _columns = (*(_c[name] for name in _CONTENT), _c.checksum)
 _is_session = _c.session_id == BIND("session_id")
 
 
-def _find_statement() -> Any:
-    # Each commit leaves notes of its checkpoint elsewhere: where they are and
-    # the head is not, damage has hidden it, and a row of nothing says so. The
-    # second half is not run if the first has found the head.
-    lost = (
-        sa.select(*(sa.null().label(column.name) for column in _columns))
-        .select_from(session_checkpoint_blobs)
-        .where(
-            session_checkpoint_blobs.c.session_id == BIND("session_id"),
-            session_checkpoint_blobs.c.last_revision > sa.literal_column("0"),
-            ~sa.exists().where(_is_session),
-        )
-    )
-    found = sa.select(*_columns).where(_is_session)
-    return sa.union_all(found, lost).limit(sa.literal_column("1"))
-
-
-_find = _find_statement()
+# Each commit leaves notes of its checkpoint elsewhere: where they are and the
+# head is not, damage has hidden it.
+WAS_COMMITTED = sa.exists().where(
+    session_checkpoint_blobs.c.session_id == BIND("session_id"),
+    session_checkpoint_blobs.c.last_revision > sa.literal_column("0"),
+)
+# A row of nothing says so; its half is not run if the first has found the head.
+_find: Any = sa.union_all(
+    sa.select(*_columns).where(_is_session),
+    sa.select(*(sa.null().label(column.name) for column in _columns)).where(
+        WAS_COMMITTED, ~sa.exists().where(_is_session)
+    ),
+).limit(sa.literal_column("1"))
 _put = upsert(session_heads, (*_CONTENT, "checksum"))
 
 
@@ -113,6 +108,17 @@ def _unverified_head(session_id: str, row: Any) -> StoredHead:
     return StoredHead(session_id=session_id, **content)
 
 
+def lost_head(session_id: str) -> CorruptRecordError:
+    """
+    Say that there is no head where there `WAS_COMMITTED` something.
+    """
+    return CorruptRecordError(
+        record_kind="session head",
+        key=session_id,
+        reason="it is missing, and there were commits",
+    )
+
+
 SCAN = session_scan(session_heads, _columns, _head_from_row, _unverified_head)
 
 
@@ -146,11 +152,7 @@ class SessionHeadRepository:
             if row is None:
                 return None
             if row.schema_version is None:
-                raise CorruptRecordError(
-                    record_kind="session head",
-                    key=session_id,
-                    reason="it is missing, and there were commits",
-                )
+                raise lost_head(session_id)
             return _head_from_row(session_id, row)
 
         return answer
