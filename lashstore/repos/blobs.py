@@ -191,13 +191,16 @@ def _chain_of(row: Any, rows: Mapping[BlobRef, Any]) -> list[Any]:
 def _content_of(chain: Sequence[Any]) -> bytes:
     # Only the last content is hashed: what damage made of a base on the way
     # to it shows there.
-    target = chain[0]
     content: bytes | None = None
     try:
         for row in reversed(chain):
             content = _unpacked(row, content)
     except zstandard.ZstdError as error:
-        raise _damaged(target.blob_ref, str(error)) from error
+        raise _damaged(chain[0].blob_ref, str(error)) from error
+    return _verified(chain[0], content)
+
+
+def _verified(target: Any, content: bytes | None) -> bytes:
     if (
         content is None
         or len(content) != target.raw_bytes
@@ -222,11 +225,28 @@ def _damaged(ref: BlobRef, reason: str) -> CorruptRecordError:
     return CorruptRecordError(record_kind="blob", key=str(ref), reason=reason)
 
 
-# Of a difference only the row: its content needs other rows, see `find`.
+class BlobLink(Record, frozen=True, kw_only=True):
+    """
+    A blob's place in a chain: what it is a difference to, if it is one.
+    """
+
+    base_ref: BlobRef | None
+    chain_depth: int
+
+
+def _link_from_row(_session_id: str, row: Any) -> BlobLink:
+    is_link = isinstance(row.chain_depth, int) and isinstance(
+        row.base_ref, str | type(None)
+    )
+    if not is_link:
+        raise _damaged(row.blob_ref, "its base or depth is none")
+    return BlobLink(base_ref=row.base_ref, chain_depth=row.chain_depth)
+
+
+# Without contents: one that others are differences to is wanted when they
+# are, see `BlobRepository.unpack`.
 SCAN = session_scan(
-    session_blobs,
-    _content,
-    lambda _session_id, row: _content_of([row]) if row.base_ref is None else None,
+    session_blobs, (_c.blob_ref, _c.base_ref, _c.chain_depth), _link_from_row
 )
 
 
@@ -246,6 +266,33 @@ class BlobRepository:
             CorruptRecordError: The row is damaged, or one that it needs is.
         """
         return self.list_contents(session_id, [ref]).get(ref)
+
+    def find_row(self, session_id: str, ref: BlobRef) -> Any:
+        """
+        Return a row as it is stored, for `unpack`; None if there is none.
+        """
+        rows = self._connection.execute(
+            _list, {"session_id": session_id, "refs": [ref]}
+        ).all()
+        if rows and rows[0].blob_ref != ref:
+            raise _damaged(ref, "another blob stands where it should")
+        return rows[0] if rows else None
+
+    @staticmethod
+    def unpack(row: Any, base: bytes | None) -> bytes:
+        """
+        Return a row's content, verified by its hash.
+
+        Args:
+            base: The content it is a difference to; None: it is whole.
+
+        Raises:
+            CorruptRecordError: It is damaged.
+        """
+        try:
+            return _verified(row, _unpacked(row, base))
+        except zstandard.ZstdError as error:
+            raise _damaged(row.blob_ref, str(error)) from error
 
     def list_contents(
         self, session_id: str, refs: Sequence[BlobRef]

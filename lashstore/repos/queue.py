@@ -32,6 +32,7 @@ from lashstore.tables import session_queued_batches
 from ._claims import (
     CLAIM_COLUMNS,
     CLEARED_CLAIM,
+    HeldRow,
     RenewedClaim,
     grant_statement,
     grant_values,
@@ -185,7 +186,10 @@ def _claimable_from_row(session_id: str, row: Any) -> BatchRow:
 
 
 SCAN = session_scan(
-    session_queued_batches, (*_columns, _c.claim_host_id), _claimable_from_row
+    session_queued_batches,
+    (*_columns, _c.claim_host_id),
+    _claimable_from_row,
+    lambda _session_id, row: HeldRow(hold=hold_from_row(_KIND, row.batch_id, row)),
 )
 
 

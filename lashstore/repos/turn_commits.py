@@ -23,6 +23,8 @@ COLUMNS = (
     _c.committed_at_ms,
     _c.checksum,
 )
+# Of what the checksum is over; a scan adds columns behind it.
+_COUNT = len(COLUMNS) - 1
 _find = sa.select(*COLUMNS).where(
     _c.session_id == BIND("session_id"), _c.turn_id == BIND("turn_id")
 )
@@ -36,7 +38,7 @@ def turn_from_row(session_id: str, row: Sequence[Any]) -> StoredTurn:
     Raises:
         CorruptRecordError: The row is damaged.
     """
-    *content, checksum = row
+    content, checksum = row[:_COUNT], row[_COUNT]
     turn_id, turn_commit_hash, result_json, _ = content
     verify_row(
         "turn commit",

@@ -34,6 +34,7 @@ from lashstore.tables import TURN_INPUTS, session_turn_inputs
 from ._claims import (
     CLAIM_COLUMNS,
     CLEARED_CLAIM,
+    HeldRow,
     RenewedClaim,
     grant_statement,
     grant_values,
@@ -332,7 +333,16 @@ def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
     return submitted
 
 
-SCAN = session_scan(session_turn_inputs, (*_columns, _c.claim_host_id), input_from_row)
+def _held_from_row(_session_id: str, row: Any) -> HeldRow:
+    key = str(row.input_id)
+    _state_from_row(key, row)
+    _ingress_from_row(key, row)
+    return HeldRow(hold=hold_from_row(_KIND, key, row))
+
+
+SCAN = session_scan(
+    session_turn_inputs, (*_columns, _c.claim_host_id), input_from_row, _held_from_row
+)
 
 
 class TurnInputRepository:

@@ -30,7 +30,9 @@ def session_statements(dialect):
         module = importlib.import_module(f"{repos.__name__}.{info.name}")
         for name, value in vars(module).items():
             for n, each in enumerate(value if isinstance(value, list) else [value]):
-                if not isinstance(each, sa.Select | sa.Update | sa.Delete):
+                if not isinstance(
+                    each, sa.Select | sa.CompoundSelect | sa.Update | sa.Delete
+                ):
                     continue
                 text = _CompiledForServer(each, dialect, None)._text
                 if any(table.name in text for table in SESSION_TABLES):
