@@ -99,9 +99,7 @@ def test_background(run):
     An event that is told twice and a host that is killed cause one analysis
     and one message.
     """
-    killed = run(
-        "background.py", "18", "--die-after", "analysis", code=-signal.SIGKILL
-    )
+    killed = run("background.py", "18", "--die-after", "analysis", code=-signal.SIGKILL)
     again = run("background.py", "18")
     odd = run("background.py", "17")
 
