@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for capability in marker.args
     ]
     names = getattr(metafunc.config.option, "lashstore_backend", None) or _DEFAULT
-    found = {name: _load(name) for name in names}
+    found = {name: load_backend(name) for name in names}
     able = [
         pytest.param(backend, id=name.partition(":")[2])
         for name, backend in found.items()
@@ -54,7 +54,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("backend", able, indirect=True)
 
 
-def _load(name: str) -> type[Backend]:
+def load_backend(name: str) -> type[Backend]:
+    """
+    Import a backend by its module and name.
+
+    Raises:
+        pytest.UsageError: There is none of that name.
+    """
     module, _, member = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), member)
