@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+DIST_READY := .venv-dist/ready
 
-.PHONY: demo test lint typing bench bench-peers bench-page crash-replay campaign clean \
+.PHONY: demo test lint typing dist nox bench bench-peers bench-page crash-replay campaign clean \
 	crash faults power-cut damage contention mutations load-postgres scale-postgres
 
 demo: $(READY)
@@ -18,6 +19,18 @@ lint: $(READY)
 
 typing: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy examples
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+# Builds wheel and sdist into dist.
+dist: $(DIST_READY)
+	rm -rf dist
+	.venv-dist/bin/python -m build --quiet
+	.venv-dist/bin/twine check --strict dist/*
+
+# Tests on every Python there is, types, the wheel, the sdist, the documents.
+nox: $(DIST_READY)
+	.venv-dist/bin/nox $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -63,5 +76,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
+$(DIST_READY): pyproject.toml
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dist]"
+	touch $@
+
 clean:
-	rm -rf .venv benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-dist .nox benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache
