@@ -6,6 +6,7 @@ files as `lashstore.testing.contract._suite`, so that others can hold theirs.
 An editable install has the checkout beside it, and no copy that could be old.
 """
 
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -22,4 +23,5 @@ class ContractHook(BuildHookInterface[Any]):
         """
         if version == "standard":
             suite = "lashstore/testing/contract/_suite"
-            build_data["force_include"]["tests/contract"] = suite
+            for path in Path(self.root, "tests", "contract").glob("*.py"):
+                build_data["force_include"][str(path)] = f"{suite}/{path.name}"

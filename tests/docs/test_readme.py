@@ -26,6 +26,7 @@ DOCUMENTS = (
 NOUNS = (
     "archive",
     "backup",
+    "deployment",
     "finding",
     "snapshot",
     "session",

@@ -2,6 +2,7 @@
 The contract on backends of others, in runs of pytest of their own.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,57 +13,35 @@ pytest_plugins = ["pytester"]
 SUITE = Path(__file__).parents[1] / "contract"
 PLUGIN = ("-p", "no:lashstore", "-p", "lashstore.testing.pytest_plugin")
 
-# A third party's engine: stands before SQLite files.
-ENGINE = """
-from lashstore import Store, Synchronous
-from lashstore.testing.contract import QUICK, Backend
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "hold-a-backend-to-the-contract.md"
+(ENGINE,) = re.findall(
+    r"^```python.*?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+)
 
-class Proxy:
-    def __init__(self, beneath):
-        self._beneath = beneath
-
-    def __getattr__(self, name):
-        return getattr(self._beneath, name)
+BROKEN = """
 
 class Forgetful(Proxy):
     def append_usage_deltas(self, entries):
         self._beneath.append_usage_deltas(tuple(entries)[1:])
 
-class ProxyBackend(Backend):
-    is_durable = True
-    has_many_handles = True
-    has_plain_stores = False
-    made = Proxy
-
-    def open_store(self, session_id="root", *, options=None):
-        path = self.folder / (session_id.encode().hex() or "empty")
-        beneath = Store.open(path, session_id, options=options or QUICK, clock=self.clock)
-        self._opened.append(beneath)
-        return self.made(beneath)
-
-    def reopen(self, store):
-        store.close()
-        return self.open_store(store.session_id)
-
 class ForgetfulBackend(ProxyBackend):
-    made = Forgetful
-
-class Unrelated:
-    pass
+    def open_store(self, session_id="root", *, options=None):
+        return Forgetful(super().open_store(session_id, options=options)._beneath)
 """
 
 
 def test_engines_from_outside(pytester):
     """
-    The contract runs on each backend that is named, but for the tests that
-    need more of it, and fails on the one that breaks it.
+    The contract runs on each backend that is named, as the page says, but for
+    the tests that need more of it, and fails on the one that breaks it.
     """
-    pytester.makepyfile(engine=ENGINE)
+    pytester.makepyfile(engine=ENGINE + BROKEN)
     pytester.syspathinsert()
 
     outcome = pytester.runpytest_subprocess(
         *PLUGIN,
-        *("-c", "/dev/null", "--confcutdir", SUITE, "-v"),
+        *("-c", "/dev/null", "--confcutdir", SUITE, "-v", "-p", "no:cacheprovider"),
         *("--lashstore-backend", "engine:ProxyBackend"),
         *("--lashstore-backend", "engine:ForgetfulBackend"),
         *(SUITE / name for name in ("test_usage.py", "test_space.py")),

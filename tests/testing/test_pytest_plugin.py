@@ -2,6 +2,7 @@
 The fixtures for hosts' tests, in runs of pytest of their own.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ pytest_plugins = ["pytester"]
 
 # By its module's name: the plugin of this checkout, whatever is installed.
 PLUGIN = ("-p", "no:lashstore", "-p", "lashstore.testing.pytest_plugin")
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "test-your-host.md"
+(SHOWN,) = re.findall(
+    r"^```python.*?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+)
 
 HOST = """
     import pytest
@@ -51,11 +58,12 @@ def _run(pytester):
     return run
 
 
-def test_fixtures_crash_and_restart(run):
+def test_fixtures_crash_and_restart(run, pytester):
     """
     Each store can be asked for by name; a crash leaves what a SIGKILL leaves,
-    and a restart what closing leaves.
+    and a restart what closing leaves; and what the page shows passes.
     """
+    pytester.makepyfile(test_page=SHOWN)
     run(
         """
     def test_all(
@@ -104,7 +112,7 @@ def test_fixtures_crash_and_restart(run):
         with pytest.raises(ValueError, match="top level"):
             lashstore_deployment.crash(lambda deployment: None)
     """,
-        passed=5,
+        passed=6,
     )
 
 
@@ -151,7 +159,7 @@ def test_unused_it_imports_nothing_heavy():
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
 
     assert [
