@@ -17,8 +17,8 @@ class Pace:
     """
 
     def __init__(self, *, first: int, most: int) -> None:
-        self.size: int = first
-        self.step_count: int = 0
+        self.size = first
+        self.step_count = 0
         self._rest_s = 0.0
         self._most = most
 

@@ -26,7 +26,6 @@ DOCUMENTS = (
 NOUNS = (
     "archive",
     "backup",
-    "deployment",
     "finding",
     "snapshot",
     "session",
