@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 DOCS_READY := .venv-docs/ready
+DIST_READY := .venv-dist/ready
 
-.PHONY: demo test lint typing docs docs-serve diagrams bench bench-peers bench-page crash-replay campaign clean \
+.PHONY: demo test lint typing dist nox docs docs-serve diagrams bench bench-peers bench-page crash-replay campaign clean \
 	crash faults power-cut damage contention mutations load-postgres scale-postgres
 
 demo: $(READY)
@@ -19,6 +20,18 @@ lint: $(READY)
 
 typing: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy examples
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+# Builds wheel and sdist into dist.
+dist: $(DIST_READY)
+	rm -rf dist
+	.venv-dist/bin/python -m build --quiet
+	.venv-dist/bin/twine check --strict dist/*
+
+# Tests on every Python there is, types, the wheel, the sdist, the documents.
+nox: $(DIST_READY)
+	.venv-dist/bin/nox $(ARGS)
 
 # The site, in build/site. Its environment is its own: tests need not wait for
 # what only the site takes. The notice is in ADR 25.
@@ -77,10 +90,15 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
+$(DIST_READY): pyproject.toml
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dist]"
+	touch $@
+
 $(DOCS_READY): pyproject.toml
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	touch $@
 
 clean:
-	rm -rf .venv .venv-docs benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-dist .nox benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache

@@ -233,7 +233,7 @@ class SqliteDatabase:
                 no WAL, and reading under SQLite's locks creates no files.
         """
         self.path = path
-        self.is_readonly = immutable_pool is not None
+        self.is_readonly: bool = immutable_pool is not None
         self.has_rollback_journal = has_rollback_journal
         self._name = str(path)
         self._wal_name = f"{path}-wal"

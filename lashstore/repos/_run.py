@@ -75,7 +75,7 @@ class _Result:
 
     def __init__(self, rows: list[Any], rowcount: int) -> None:
         self._rows = rows
-        self.rowcount = rowcount
+        self.rowcount: int = rowcount
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.all())
