@@ -265,7 +265,7 @@ WAITS = {
     _load: 6,
     _load_path: 6,
     _plain: 2,
-    _keyed: 3,
+    _keyed: 2,
     _input_operation: 2,
     _claim_nothing: 3,
     _claim_work: 5,

@@ -40,7 +40,8 @@ LOOKS_LIKE_SQL = re.compile(
 # Text put together, and why no input is in it.
 BUILT = {
     # Names and values of this library's own, checked by StoreOptions.
-    ("connections.py", "f'PRAGMA {pragma}'"),
+    ("connections.py", "f'PRAGMA {pragma};'"),
+    ("connections.py", "''.join((f'PRAGMA {pragma};' for pragma in pragmas))"),
     ("engines/sqlite.py", "f'PRAGMA busy_timeout = {self._options.busy_timeout_ms}'"),
     # A constant.
     ("tables.py", "f'PRAGMA application_id = {APPLICATION_ID}'"),
