@@ -1,0 +1,368 @@
+"""
+Looking at what a target holds, while hosts write, and making nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
+
+from lashstore.clock import Clock
+from lashstore.connections import is_absent
+from lashstore.engines import open_any_server, parse_target, shown_url
+from lashstore.engines.schema import find_version, has_tables, require_version
+from lashstore.engines.sqlite import open_readonly
+from lashstore.errors import (
+    ContentKeyError,
+    InvalidArgumentError,
+    LashStoreError,
+    SchemaVersionError,
+    StoreNotFoundError,
+)
+from lashstore.failures import DatabaseGoneError
+from lashstore.model.record import require_text
+from lashstore.model.session import SessionIdentity
+from lashstore.repos.sessions import SessionRepository
+from lashstore.session_places import is_session_file_name, session_file_name
+from lashstore.store.transaction import SessionTransaction
+from lashstore.tables import (
+    EFFECT_COMPONENT,
+    PROCESS_COMPONENT,
+    SCHEMA_VERSIONS,
+    SESSION_COMPONENT,
+    TRIGGER_COMPONENT,
+)
+
+T = TypeVar("T")
+
+# What a root's sessions share, where `lashstore replay` and the guides put it.
+COMPONENT_FILES = {
+    PROCESS_COMPONENT: "processes.db",
+    TRIGGER_COMPONENT: "triggers.db",
+    EFFECT_COMPONENT: "effects.db",
+}
+_PAGE = 500
+
+# Called with where a session is that cannot be read, and why; None: raise.
+OnError = Callable[[str, LashStoreError], None] | None
+
+
+class ComponentReader:
+    """
+    One component of an open database, to look at.
+
+    `place` is what to call it, without a password; `path` None: a server.
+    """
+
+    def __init__(self, database: Any, place: str, path: Path | None) -> None:
+        self._database = database
+        self.place = place
+        self.path = path
+
+    @property
+    def clock(self) -> Clock:
+        """
+        The clock by which what is stored is live or not.
+        """
+        clock: Clock = self._database.clock_of(None)
+        return clock
+
+    def read(self, operation: Callable[[sa.Connection], T]) -> T:
+        """
+        Run *operation* on one consistent snapshot; it may be run again.
+
+        Raises:
+            StoreNotFoundError: It was removed meanwhile.
+            StoreBusyError: The file kept changing; retry.
+            BackendError: The database failed.
+        """
+        try:
+            found: T = self._database.read(operation)
+        except DatabaseGoneError as error:
+            raise StoreNotFoundError(path=self.place) from error
+        return found
+
+    def close(self) -> None:
+        """
+        Let go of it; may be called twice.
+        """
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SessionReader(ComponentReader):
+    """
+    One session, to look at.
+    """
+
+    def __init__(
+        self, database: Any, place: str, path: Path | None, identity: SessionIdentity
+    ) -> None:
+        super().__init__(database, place, path)
+        self._identity = identity
+        self.session_id = identity.session_id
+
+    @property
+    def is_sealed(self) -> bool:
+        """
+        Whether the content of the session is sealed.
+        """
+        return self._identity.content_seal is not None
+
+    def look(self, operation: Callable[[SessionTransaction], T]) -> T:
+        """
+        Run *operation* on one consistent snapshot of the session, its content
+        included; it may be run again.
+
+        Raises:
+            ContentKeyError: The session is sealed.
+            As `read`.
+        """
+        if self.is_sealed:
+            reason = (
+                f"session {self.session_id!r} is sealed, and the command line has "
+                "no keys: its content is for hosts that have its cipher"
+            )
+            raise ContentKeyError(key_id=None, reason=reason)
+        return self.look_past_seal(operation)
+
+    def look_past_seal(self, operation: Callable[[SessionTransaction], T]) -> T:
+        """
+        As `look`, for what stands in the clear in a sealed session too: it
+        must ask for no column of `lashstore.repos._sealing.SEALED_COLUMNS`.
+        """
+        clock = self.clock
+        return self.read(
+            lambda c: operation(SessionTransaction(c, self.session_id, clock))
+        )
+
+
+def open_session(
+    target: str | Path, session_id: str | None = None
+) -> AbstractContextManager[SessionReader]:
+    """
+    Open a session to look at it; nothing is created, written or locked
+    against writers.
+
+    Args:
+        target: Its file; or a factory's folder, or the address of a
+            PostgreSQL database, and then *session_id* says which.
+
+    Raises:
+        StoreNotFoundError: There is no such session.
+        InvalidArgumentError: The target has many, and none was named.
+        NotALashStoreError, SchemaVersionError, UnsafeFileSystemError,
+        StoreBusyError, BackendError: It cannot be read.
+    """
+    place = parse_target(target)
+    if isinstance(place, sa.URL):
+        return _open_on_server(place, _require_named(session_id, shown_url(place)))
+    if not place.is_dir():
+        return _open_file(place, session_id)
+    named = _require_named(session_id, str(place))
+    path = place / session_file_name(named)
+    if is_absent(path):
+        raise StoreNotFoundError(path=f"session {named!r} in {place}")
+    return _open_file(path, named)
+
+
+def _require_named(session_id: str | None, name: str) -> str:
+    if session_id is None:
+        msg = f"{name} has many sessions: say which of them with --session"
+        raise InvalidArgumentError(msg)
+    return require_text("session_id", session_id)
+
+
+def _open_file(path: Path, session_id: str | None = None) -> SessionReader:
+    database = open_readonly(path, SESSION_COMPONENT)
+    try:
+        identity = ComponentReader(database, str(path), path).read(
+            lambda c: SessionRepository(c).find_any()
+        )
+        if identity is None:
+            raise SchemaVersionError(  # noqa: TRY301, closes as every error does
+                component=SESSION_COMPONENT,
+                expected=SCHEMA_VERSIONS[SESSION_COMPONENT],
+                found=None,
+            )
+        if session_id not in (None, identity.session_id):
+            raise StoreNotFoundError(  # noqa: TRY301, closes as every error does
+                path=f"session {session_id!r} in {path}"
+            )
+    except BaseException:
+        database.close()
+        raise
+    return SessionReader(database, str(path), path, identity)
+
+
+@contextmanager
+def _open_on_server(url: sa.URL, session_id: str) -> Iterator[SessionReader]:
+    with _open_server(url, SESSION_COMPONENT) as server:
+        identity = server.read(lambda c: SessionRepository(c).find(session_id))
+        if identity is None:
+            raise StoreNotFoundError(path=f"session {session_id!r} in {server.place}")
+        yield _view_of(server, identity)
+
+
+def _view_of(server: ComponentReader, identity: SessionIdentity) -> SessionReader:
+    view = server._database.view_of(identity)  # noqa: SLF001, ours
+    return SessionReader(
+        view, f"session {identity.session_id!r} in {server.place}", None, identity
+    )
+
+
+def _open_server(url: sa.URL, component: str) -> ComponentReader:
+    database = open_any_server(url)
+    try:
+        found, is_made = database.read_through_core(
+            lambda c: (find_version(c, component), has_tables(c, component))
+        )
+        if found is None and not is_made:
+            raise StoreNotFoundError(  # noqa: TRY301, closes as every error does
+                path=f"the {component} tables in {shown_url(url)}"
+            )
+        require_version(component, found)
+    except BaseException:
+        database.close()
+        raise
+    return ComponentReader(database, shown_url(url), None)
+
+
+def open_component(target: str | Path, component: str) -> ComponentReader:
+    """
+    Open what a deployment's sessions share of a component, to look at it.
+
+    Args:
+        target: The component's file; or a root, whose file of it has the name
+            in `COMPONENT_FILES`; or the address of a PostgreSQL database.
+
+    Raises:
+        StoreNotFoundError: There is no such file, or the server has no such
+            tables.
+        NotALashStoreError, SchemaVersionError, UnsafeFileSystemError,
+        StoreBusyError, BackendError: It cannot be read.
+    """
+    place = parse_target(target)
+    if isinstance(place, sa.URL):
+        return _open_server(place, component)
+    path = place / COMPONENT_FILES[component] if place.is_dir() else place
+    return ComponentReader(open_readonly(path, component), str(path), path)
+
+
+def sessions_at(
+    target: str | Path, *, after: str | None = None, on_error: OnError = None
+) -> Iterator[SessionReader]:
+    """
+    Open every session of a target, one at a time: each is closed when the
+    next is asked for.
+
+    Args:
+        target: A factory's folder, one session's file, or the address of a
+            PostgreSQL database.
+
+        after: Begin behind this session; None: with the first.
+
+        on_error: Called with the place and the error of one that cannot be
+            opened, and the listing goes on; None: it raises.
+
+    Returns:
+        The sessions, in the order of file names in a folder and of ids on a
+        server.
+
+    Raises:
+        StoreNotFoundError: There is no such folder or file.
+        As `open_session`.
+    """
+    place = parse_target(target)
+    if isinstance(place, sa.URL):
+        yield from _sessions_on_server(place, after)
+    elif place.is_dir():
+        yield from _sessions_in(place, after, on_error)
+    else:
+        with _open_file(place) as reader:
+            if after is None:
+                yield reader
+
+
+def _sessions_in(
+    folder: Path, after: str | None, on_error: OnError
+) -> Iterator[SessionReader]:
+    first = "" if after is None else session_file_name(after)
+    names = sorted(path.name for path in folder.iterdir())
+    for name in names:
+        if name <= first or not is_session_file_name(name):
+            continue
+        path = folder / name
+        try:
+            reader = _open_file(path)
+        except StoreNotFoundError:
+            # Deleted since the folder was listed.
+            continue
+        except LashStoreError as error:
+            if on_error is None:
+                raise
+            on_error(str(path), error)
+            continue
+        with reader:
+            yield reader
+
+
+def _sessions_on_server(url: sa.URL, after: str | None) -> Iterator[SessionReader]:
+    with _open_server(url, SESSION_COMPONENT) as server:
+        while page := server.read(
+            lambda c: SessionRepository(c).list_page(after=after, limit=_PAGE)  # noqa: B023, run at once
+        ):
+            for identity in page:
+                yield _view_of(server, identity)
+            after = page[-1].session_id
+
+
+def ids_beginning_with(
+    target: str | Path, beginning: str, *, limit: int
+) -> tuple[str, ...]:
+    """
+    Return ids of sessions for who has typed the first characters of one.
+
+    Returns:
+        At most *limit* of them. Of a folder only so many files are opened,
+        those whose names fit.
+    """
+    place = parse_target(target)
+    if not isinstance(place, sa.URL):
+        found = (r.session_id for r in _sessions_named(place, beginning, limit))
+        return tuple(each for each in found if each.startswith(beginning))
+    with _open_server(place, SESSION_COMPONENT) as server:
+        identities = server.read(
+            lambda c: (
+                SessionRepository(c).find(beginning),
+                *SessionRepository(c).list_page(after=beginning, limit=limit),
+            )
+        )
+    ids = [identity.session_id for identity in identities if identity is not None]
+    return tuple(each for each in ids if each.startswith(beginning))[:limit]
+
+
+def _sessions_named(place: Path, beginning: str, limit: int) -> Iterator[SessionReader]:
+    if not place.is_dir():
+        yield from sessions_at(place)
+        return
+    # All of the name but its hash; of a longer id it is the first part.
+    readable = session_file_name(beginning).rpartition("-")[0] if beginning else ""
+    named = (path for path in sorted(place.iterdir()) if path.name.startswith(readable))
+    for path in islice(filter(lambda p: is_session_file_name(p.name), named), limit):
+        with suppress(LashStoreError), _open_file(path) as reader:
+            yield reader
