@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, row_checksum, verify_row
 from lashstore.errors import CorruptRecordError
+from lashstore.model.commit import SeqSpan
 from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
 from lashstore.model.record import Record
 from lashstore.tables import session_nodes, sessions
@@ -32,6 +33,12 @@ _content = (
 
 _find = sa.select(*_content).where(_is_session, _c.node_id == BIND("node_id"))
 _list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
+# Not `_is_live`, for which the index of live parents might be taken.
+_list_span = (
+    sa.select(*_content)
+    .where(_is_session, _c.seq >= BIND("first"), _c.seq <= BIND("last"))
+    .order_by(_c.seq)
+)
 _list_all = sa.select(*_content).where(_is_session).order_by(_c.seq)
 _first_user_message = (
     sa.select(*_content)
@@ -241,6 +248,18 @@ class SessionGraphRepository:
         """
         rows = self._connection.execute(_list_live, {"session_id": session_id}).all()
         return tuple(_node_from_row(session_id, row) for row in rows)
+
+    def list_span(self, session_id: str, span: SeqSpan) -> tuple[SessionNode, ...]:
+        """
+        Return the live nodes whose numbers are in *span*, in their order.
+        """
+        rows = self._connection.execute(
+            _list_span,
+            {"session_id": session_id, "first": span.first, "last": span.last},
+        ).all()
+        return tuple(
+            _node_from_row(session_id, row) for row in rows if not row.is_tombstoned
+        )
 
     def list_path(
         self, session_id: str, leaf_node_id: str, *, max_depth: int
