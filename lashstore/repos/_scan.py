@@ -147,12 +147,22 @@ def scan_rows(
     """
     statement = scan.statement.execution_options(yield_per=_PAGE)
     for row in connection.execute(statement, dict(values)):
-        key = "/".join(_printable(getattr(row, name)) for name in scan.key_names)
-        try:
-            value, error = scan.decode(row), None
-        except Exception as caught:  # noqa: BLE001, the row's damage, which is reported
-            value, error = None, caught
-        yield Scanned(key=key, row=row, value=value, error=error)
+        yield scanned(scan, row)
+
+
+def scanned(scan: Scan, row: Any, *, is_blind: bool = False) -> Scanned:
+    """
+    Verify and decode one row of a scan.
+
+    Args:
+        is_blind: It lacks columns that are sealed: it decodes to None.
+    """
+    key = "/".join(_printable(getattr(row, name)) for name in scan.key_names)
+    try:
+        value, error = None if is_blind else scan.decode(row), None
+    except Exception as caught:  # noqa: BLE001, the row's damage, which is reported
+        value, error = None, caught
+    return Scanned(key=key, row=row, value=value, error=error)
 
 
 def _printable(part: object) -> str:

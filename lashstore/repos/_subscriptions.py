@@ -30,8 +30,9 @@ from lashstore.tables import (
 )
 
 from ._dialect import BIND, any_of, count_up, insert_if_absent
+from ._listing import list_rows, listing
 from ._run import Runner
-from ._scan import full_scan
+from ._scan import Scanned, full_scan
 
 _KIND = "trigger subscription"
 _s = trigger_subscriptions.c
@@ -207,6 +208,16 @@ SUBSCRIPTION_SCAN = full_scan(
     trigger_subscriptions,
     (*(_s[name] for name in _SUBSCRIPTION), _s.checksum),
     _subscription_from_row,
+)
+_look = listing(
+    SUBSCRIPTION_SCAN,
+    # The first part, which the second implies, is what an index serves.
+    _s.registrant_key >= BIND("after_key"),
+    (_s.registrant_key > BIND("after_key")) | (_s.number > BIND("after_number")),
+    order_by=_in_order,
+)
+_find_place = sa.select(_s.registrant_key, _s.number).where(
+    _s.subscription_id == BIND("subscription_id")
 )
 COUNTER_SCAN = full_scan(
     trigger_counters,
@@ -389,6 +400,27 @@ class SubscriptionRepository:
             parameters["is_enabled"] = int(query.is_enabled)
         rows = self._connection.execute_once(_list_by(query), parameters)
         return tuple(_subscription_from_row(row) for row in rows)
+
+    def look(
+        self, *, after_key: str, after_number: int, page: int
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* subscriptions behind a place of `find_place`, in
+        the order of `list_by`, damaged ones too: each decodes to a
+        `TriggerSubscriptionRecord`. Behind '' and 0 are all.
+        """
+        values = {"after_key": after_key, "after_number": after_number}
+        return list_rows(self._connection, _look, values, page=page)
+
+    def find_place(self, subscription_id: str) -> tuple[str, int] | None:
+        """
+        Return where a subscription stands among all; None: there is none of
+        this id.
+        """
+        row = self._connection.execute(
+            _find_place, {"subscription_id": subscription_id}
+        ).one_or_none()
+        return None if row is None else (row.registrant_key, row.number)
 
     def list_matching(self, occurrence: TriggerOccurrenceRecord) -> ReadSubscriptions:
         """

@@ -48,8 +48,9 @@ from ._claims import (
     renew_statement,
 )
 from ._dialect import BIND, any_of
+from ._listing import list_rows, listing
 from ._run import Answer, Runner
-from ._scan import session_scan
+from ._scan import Scanned, session_scan
 
 _KIND = "turn input"
 _c = session_turn_inputs.c
@@ -333,6 +334,12 @@ def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
 
 
 SCAN = session_scan(session_turn_inputs, (*_columns, _c.claim_host_id), input_from_row)
+_look_at_open = listing(
+    SCAN, _is_open, _c.enqueue_seq > BIND("after_seq"), order_by=(_c.enqueue_seq,)
+)
+_look_back = listing(
+    SCAN, _c.enqueue_seq < BIND("before_seq"), order_by=(_c.enqueue_seq.desc(),)
+)
 
 
 class TurnInputRepository:
@@ -381,6 +388,37 @@ class TurnInputRepository:
         return self._connection.execute(
             _list_from, {"session_id": session_id, "from_seq": from_seq}
         ).all()
+
+    def look_at_open(
+        self, session_id: str, *, after_seq: int, page: int, is_sealed: bool = False
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* inputs behind a place that may still be used, in
+        admission order, claimed and damaged ones too: each decodes to an
+        `InputRow`, or to None if it is sealed.
+        """
+        return list_rows(
+            self._connection,
+            _look_at_open,
+            {"session_id": session_id, "after_seq": after_seq},
+            page=page,
+            is_sealed=is_sealed,
+        )
+
+    def look_back(
+        self, session_id: str, *, before_seq: int, page: int, is_sealed: bool = False
+    ) -> tuple[Scanned, ...]:
+        """
+        As `look_at_open`, of inputs in any state before a place, the latest
+        first.
+        """
+        return list_rows(
+            self._connection,
+            _look_back,
+            {"session_id": session_id, "before_seq": before_seq},
+            page=page,
+            is_sealed=is_sealed,
+        )
 
     def list_open(
         self, session_id: str, *, now_ms: int
