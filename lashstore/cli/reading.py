@@ -10,23 +10,28 @@ in `next_after` what to give to `--after` for the next one, null at the end.
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from lashstore.codec import to_json
+from lashstore.tools.reading import SessionReader, ids_beginning_with, open_session
 
 from .operator import json_option, target_argument
 
 __all__ = [
     "after_option",
     "complain",
+    "complete_session",
     "json_option",
     "limit_option",
     "one_line",
+    "open_one",
     "print_facts",
     "print_json",
     "print_table",
@@ -42,12 +47,15 @@ _COMPLETED = 100
 _JOINER = "\u200d"
 
 
-def _complete_session(
+def complete_session(
     ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from lashstore.tools.reading import ids_beginning_with
-
-    target = ctx.params.get("target") or ctx.params.get("source")
+    """
+    Complete the id of a session of the TARGET that was typed before it.
+    """
+    # An option that lacks its value yet keeps click from parsing the rest.
+    given = (ctx.params.get(name) for name in ("target", "source"))
+    target = next(filter(None, (*given, *ctx.args)), None)
     # Whatever is wrong with the target is said when the command is run.
     try:
         found = (
@@ -63,12 +71,28 @@ session_option = click.option(
     "-s",
     "session_id",
     metavar="ID",
-    shell_complete=_complete_session,
+    shell_complete=complete_session,
     help="Id of the session, if TARGET has many.",
 )
 
 
-def limit_option(default: int) -> Any:
+def open_one(
+    target: Path | str, session_id: str | None
+) -> AbstractContextManager[SessionReader]:
+    """
+    Open the session that a user has named.
+
+    Raises:
+        click.UsageError: TARGET has many, and none was named.
+        As `lashstore.tools.reading.open_session`.
+    """
+    if session_id is None and (isinstance(target, str) or target.is_dir()):
+        msg = "TARGET has many sessions: say which of them with --session"
+        raise click.UsageError(msg)
+    return open_session(target, session_id)
+
+
+def limit_option(default: int) -> Callable[[Any], Any]:
     """
     Make the option for the length of a page.
     """
@@ -82,7 +106,7 @@ def limit_option(default: int) -> Any:
     )
 
 
-def after_option(what: str) -> Any:
+def after_option(what: str) -> Callable[[Any], Any]:
     """
     Make the option for where a page begins, behind one *what*.
     """

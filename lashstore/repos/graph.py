@@ -295,6 +295,27 @@ class SessionGraphRepository:
             )
         return nodes
 
+    def list_path_end(
+        self, session_id: str, leaf_node_id: str, *, length: int
+    ) -> tuple[SessionNode, ...]:
+        """
+        Return the last *length* nodes at most of the path to a leaf, in its
+        order; empty if the leaf is unknown or tombstoned.
+        """
+        rows = self._connection.execute(
+            _list_path,
+            {
+                "session_id": session_id,
+                "leaf_node_id": leaf_node_id,
+                "max_depth": length - 1,
+            },
+        ).all()
+        return tuple(
+            _node_from_row(session_id, row)
+            for row in sorted(rows, key=lambda row: -row.depth)
+            if not row.is_tombstoned
+        )
+
     def first_user_message(self, session_id: str) -> SessionNode | None:
         """
         Search the first live message of the user's; None without one.

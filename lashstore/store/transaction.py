@@ -18,6 +18,7 @@ from lashstore.repos.checkpoints import CheckpointRepository
 from lashstore.repos.graph import SessionGraphRepository
 from lashstore.repos.heads import SessionHeadRepository
 from lashstore.repos.leases import ExecutionLeaseRepository
+from lashstore.repos.overviews import SessionOverviewRepository
 from lashstore.repos.queue import QueuedWorkRepository
 from lashstore.repos.session_meta import SessionMetaRepository
 from lashstore.repos.sessions import SessionRepository
@@ -49,6 +50,7 @@ class SessionTransaction:
     queued_work: QueuedWorkRepository
     turn_inputs: TurnInputRepository
     attachments: AttachmentRepository
+    overviews: SessionOverviewRepository
 
     def __init__(
         self,

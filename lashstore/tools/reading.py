@@ -3,7 +3,7 @@ Looking at what a target holds, while hosts write, and making nothing.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -264,7 +264,11 @@ def open_component(target: str | Path, component: str) -> ComponentReader:
 
 
 def sessions_at(
-    target: str | Path, *, after: str | None = None, on_error: OnError = None
+    target: str | Path,
+    *,
+    after: str | None = None,
+    prefix: str = "",
+    on_error: OnError = None,
 ) -> Iterator[SessionReader]:
     """
     Open every session of a target, one at a time: each is closed when the
@@ -275,6 +279,8 @@ def sessions_at(
             PostgreSQL database.
 
         after: Begin behind this session; None: with the first.
+
+        prefix: Only those whose ids begin with it.
 
         on_error: Called with the place and the error of one that cannot be
             opened, and the listing goes on; None: it raises.
@@ -289,44 +295,59 @@ def sessions_at(
     """
     place = parse_target(target)
     if isinstance(place, sa.URL):
-        yield from _sessions_on_server(place, after)
+        yield from _sessions_on_server(place, after, prefix)
     elif place.is_dir():
-        yield from _sessions_in(place, after, on_error)
+        yield from _sessions_in(place, after, prefix, on_error)
     else:
         with _open_file(place) as reader:
-            if after is None:
+            if after is None and reader.session_id.startswith(prefix):
                 yield reader
 
 
 def _sessions_in(
-    folder: Path, after: str | None, on_error: OnError
+    folder: Path, after: str | None, prefix: str, on_error: OnError
 ) -> Iterator[SessionReader]:
     first = "" if after is None else session_file_name(after)
-    names = sorted(path.name for path in folder.iterdir())
-    for name in names:
-        if name <= first or not is_session_file_name(name):
+    # All of a name but its hash; of a longer id it is the first part.
+    readable = session_file_name(prefix).rpartition("-")[0] if prefix else ""
+    for name in sorted(path.name for path in folder.iterdir()):
+        if (
+            name <= first
+            or not name.startswith(readable)
+            or not is_session_file_name(name)
+        ):
             continue
-        path = folder / name
         try:
-            reader = _open_file(path)
+            reader = _open_file(folder / name)
         except StoreNotFoundError:
             # Deleted since the folder was listed.
             continue
         except LashStoreError as error:
             if on_error is None:
                 raise
-            on_error(str(path), error)
+            on_error(str(folder / name), error)
             continue
         with reader:
-            yield reader
+            if reader.session_id.startswith(prefix):
+                yield reader
 
 
-def _sessions_on_server(url: sa.URL, after: str | None) -> Iterator[SessionReader]:
+def _sessions_on_server(
+    url: sa.URL, after: str | None, prefix: str
+) -> Iterator[SessionReader]:
     with _open_server(url, SESSION_COMPONENT) as server:
+        if prefix and (after is None or after < prefix):
+            exact = server.read(lambda c: SessionRepository(c).find(prefix))
+            if exact is not None:
+                yield _view_of(server, exact)
+            after = prefix
         while page := server.read(
             lambda c: SessionRepository(c).list_page(after=after, limit=_PAGE)  # noqa: B023, run at once
         ):
             for identity in page:
+                if not identity.session_id.startswith(prefix):
+                    # They come by code point, as Python compares them.
+                    return
                 yield _view_of(server, identity)
             after = page[-1].session_id
 
@@ -335,34 +356,10 @@ def ids_beginning_with(
     target: str | Path, beginning: str, *, limit: int
 ) -> tuple[str, ...]:
     """
-    Return ids of sessions for who has typed the first characters of one.
+    Return at most *limit* ids, for who has typed the first characters of one.
 
-    Returns:
-        At most *limit* of them. Of a folder only so many files are opened,
-        those whose names fit.
+    Raises:
+        As `sessions_at`.
     """
-    place = parse_target(target)
-    if not isinstance(place, sa.URL):
-        found = (r.session_id for r in _sessions_named(place, beginning, limit))
-        return tuple(each for each in found if each.startswith(beginning))
-    with _open_server(place, SESSION_COMPONENT) as server:
-        identities = server.read(
-            lambda c: (
-                SessionRepository(c).find(beginning),
-                *SessionRepository(c).list_page(after=beginning, limit=limit),
-            )
-        )
-    ids = [identity.session_id for identity in identities if identity is not None]
-    return tuple(each for each in ids if each.startswith(beginning))[:limit]
-
-
-def _sessions_named(place: Path, beginning: str, limit: int) -> Iterator[SessionReader]:
-    if not place.is_dir():
-        yield from sessions_at(place)
-        return
-    # All of the name but its hash; of a longer id it is the first part.
-    readable = session_file_name(beginning).rpartition("-")[0] if beginning else ""
-    named = (path for path in sorted(place.iterdir()) if path.name.startswith(readable))
-    for path in islice(filter(lambda p: is_session_file_name(p.name), named), limit):
-        with suppress(LashStoreError), _open_file(path) as reader:
-            yield reader
+    found = sessions_at(target, prefix=beginning, on_error=lambda _place, _error: None)
+    return tuple(reader.session_id for reader in islice(found, limit))

@@ -1,0 +1,160 @@
+"""
+Where the nodes of a graph stand in a picture: a row each, a lane a branch.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from lashstore.model.graph import SessionGraph, SessionNode
+from lashstore.model.record import Record
+
+# Of a long chain the ends tell the most: as many are kept as fit.
+_MOST_KEPT_AT_ENDS = 1_000
+
+
+class Place(Record, frozen=True, kw_only=True):
+    """
+    A row: a node, or the middle of a chain that was left out, of which
+    `hidden_count` says how many nodes it is and `node` is its last.
+
+    `lane` counts from the left; `parent_row` is the row it hangs on, None for
+    a root.
+    """
+
+    row: int
+    lane: int
+    parent_row: int | None
+    node: SessionNode
+    hidden_count: int = 0
+    is_active: bool = False
+    is_leaf: bool = False
+
+
+class Layout(Record, frozen=True, kw_only=True):
+    """
+    The rows from the top, and how many lanes there are.
+    """
+
+    places: tuple[Place, ...]
+    lane_count: int
+
+
+class _Chain(Record, frozen=True, kw_only=True):
+    nodes: tuple[SessionNode, ...]
+    lane: int
+    parent_row: int | None
+
+
+def lay_out(graph: SessionGraph, *, most_rows: int | None = None) -> Layout:
+    """
+    Give every node its place. A node stands below its parent; the active path
+    keeps its lane, and what branches off a node stands between it and the
+    path's next one.
+
+    Args:
+        most_rows: Leave out the middles of long chains until so many rows are
+            enough, as far as there are long chains; None: leave out none.
+    """
+    forest = _Forest(graph)
+    if most_rows is None or len(graph.nodes) <= most_rows:
+        return forest.places(None)
+    low, high = 1, _MOST_KEPT_AT_ENDS
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(forest.places(middle).places) <= most_rows:
+            low = middle
+        else:
+            high = middle - 1
+    return forest.places(low)
+
+
+class _Forest:
+    def __init__(self, graph: SessionGraph) -> None:
+        known = {node.node_id for node in graph.nodes}
+        self._children: dict[str | None, list[SessionNode]] = {}
+        for node in graph.nodes:
+            parent = node.parent_node_id if node.parent_node_id in known else None
+            self._children.setdefault(parent, []).append(node)
+        self._active = {node.node_id for node in graph.active_path()}
+        self._leaf = graph.leaf_node_id
+        self._heights = self._measured()
+
+    def _measured(self) -> dict[str, int]:
+        # Parents before children, so that the last is measured first; within
+        # a commit nodes may have been given in any order.
+        ordered = list(self._children.get(None, []))
+        for node in ordered:
+            ordered += self._below(node)
+        heights: dict[str, int] = {}
+        for node in reversed(ordered):
+            below = (heights[each.node_id] for each in self._below(node))
+            heights[node.node_id] = 1 + max(below, default=0)
+        return heights
+
+    def _below(self, node: SessionNode) -> list[SessionNode]:
+        return self._children.get(node.node_id, [])
+
+    def _ordered(self, nodes: Sequence[SessionNode]) -> list[SessionNode]:
+        # What goes on is last: the active path, or else the longest branch.
+        return sorted(
+            nodes,
+            key=lambda node: (
+                node.node_id in self._active,
+                self._heights[node.node_id],
+            ),
+        )
+
+    def places(self, kept_at_ends: int | None) -> Layout:
+        places: list[Place] = []
+        roots = self._ordered(self._children.get(None, []))
+        # By hand instead of recursion: there may be a branch at every node.
+        pending = [
+            _Chain(nodes=(root,), lane=0, parent_row=None) for root in reversed(roots)
+        ]
+        while pending:
+            start = pending.pop()
+            chain = self._straight(start.nodes[0])
+            parent_row = start.parent_row
+            for node, hidden in _trimmed(chain, kept_at_ends):
+                places.append(
+                    Place(
+                        row=len(places),
+                        lane=start.lane,
+                        parent_row=parent_row,
+                        node=node,
+                        hidden_count=hidden,
+                        is_active=node.node_id in self._active,
+                        is_leaf=node.node_id == self._leaf,
+                    )
+                )
+                parent_row = len(places) - 1
+            *aside, onward = self._ordered(self._below(chain[-1])) or [None]
+            if onward is not None:
+                following = [(onward, 0), *((each, 1) for each in reversed(aside))]
+                pending += [
+                    _Chain(nodes=(node,), lane=start.lane + by, parent_row=parent_row)
+                    for node, by in following
+                ]
+        lanes = max((place.lane for place in places), default=0) + 1
+        return Layout(places=tuple(places), lane_count=lanes)
+
+    def _straight(self, node: SessionNode) -> list[SessionNode]:
+        chain = [node]
+        while len(below := self._below(chain[-1])) == 1 and not self._is_end(chain[-1]):
+            chain += below
+        return chain
+
+    def _is_end(self, node: SessionNode) -> bool:
+        # The path may end where a branch goes on.
+        return node.node_id == self._leaf
+
+
+def _trimmed(
+    chain: Sequence[SessionNode], kept_at_ends: int | None
+) -> Iterator[tuple[SessionNode, int]]:
+    hidden = 0 if kept_at_ends is None else len(chain) - 2 * kept_at_ends
+    if kept_at_ends is None or hidden <= 1:
+        yield from ((node, 0) for node in chain)
+        return
+    yield from ((node, 0) for node in chain[:kept_at_ends])
+    yield chain[-kept_at_ends - 1], hidden
+    yield from ((node, 0) for node in chain[-kept_at_ends:])
