@@ -211,9 +211,10 @@ SUBSCRIPTION_SCAN = full_scan(
 )
 _look = listing(
     SUBSCRIPTION_SCAN,
-    # The first part, which the second implies, is what an index serves.
-    _s.registrant_key >= BIND("after_key"),
-    (_s.registrant_key > BIND("after_key")) | (_s.number > BIND("after_number")),
+    sa.tuple_(*_in_order)
+    > sa.tuple_(
+        BIND("after_key", type_=sa.Text), BIND("after_number", type_=sa.BigInteger)
+    ),
     order_by=_in_order,
 )
 _find_place = sa.select(_s.registrant_key, _s.number).where(

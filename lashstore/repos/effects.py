@@ -155,10 +155,12 @@ SCAN = full_scan(effects, _columns, _effect_from_row)
 _list_keys = (
     sa.select(_c.scope_id, _c.replay_key, _c.status)
     .where(
-        _c.scope_id >= BIND("first_scope_id"),
+        sa.tuple_(_c.scope_id, _c.replay_key)
+        > sa.tuple_(
+            BIND("first_scope_id", type_=sa.Text),
+            BIND("after_replay_key", type_=sa.Text),
+        ),
         _c.scope_id < BIND("end_scope_id"),
-        (_c.scope_id > BIND("first_scope_id"))
-        | (_c.replay_key > BIND("after_replay_key")),
     )
     .order_by(_c.scope_id, _c.replay_key)
     .limit(BIND("page"))

@@ -146,11 +146,13 @@ DELIVERY_SCAN = full_scan(
 )
 _look_at_occurrences = listing(
     OCCURRENCE_SCAN,
-    # The first part, which the second implies, is what an index serves.
-    _o.occurred_at_ms <= BIND("before_ms"),
-    (_o.occurred_at_ms < BIND("before_ms")) | (_o.occurrence_id < BIND("before_id")),
+    sa.tuple_(_o.occurred_at_ms, _o.occurrence_id)
+    < sa.tuple_(
+        BIND("before_ms", type_=sa.BigInteger), BIND("before_id", type_=sa.Text)
+    ),
     order_by=(_o.occurred_at_ms.desc(), _o.occurrence_id.desc()),
 )
+_look_at_some = listing(OCCURRENCE_SCAN, any_of(_o.occurrence_id, "occurrence_ids"))
 _look_at_pending = listing(
     DELIVERY_SCAN,
     _d.acknowledged_at_ms.is_(None),
@@ -336,6 +338,15 @@ class TriggerRepository(SubscriptionRepository):
         """
         values = {"after_seq": after_seq}
         return list_rows(self._connection, _look_at_pending, values, page=page)
+
+    def look_at_some(self, occurrence_ids: Sequence[str]) -> tuple[Scanned, ...]:
+        """
+        As `look_at_occurrences`, those of some ids.
+        """
+        values = {"occurrence_ids": occurrence_ids}
+        return list_rows(
+            self._connection, _look_at_some, values, page=len(occurrence_ids)
+        )
 
     def find_time(self, occurrence_id: str) -> int | None:
         """
