@@ -19,7 +19,7 @@ from .words import role_of, shortened, words_of
 
 _ROW, _LANE, _MARGIN, _HEADER = 24, 18, 24, 84
 _ID_WIDTH, _ROLE_WIDTH, _TEXT_WIDTH = 110, 84, 640
-_WORDS, _TITLE_CHARS, _PAGE_CHARS = 96, 600, 4_000
+_WORDS, _TITLE_CHARS, _PAGE_CHARS = 88, 600, 4_000
 _ID_CHARS = 15
 # Beyond so many rows nobody looks at each: long chains lose their middles.
 MOST_ROWS = 400
@@ -40,7 +40,7 @@ _STYLE = (
     "fill:#6b7280}"
     ".title{font-size:18px;font-weight:600}.note{fill:#6b7280}"
     ".aside{opacity:.62}.more{fill:#6b7280;font-style:italic}.role{font-weight:600}"
-    ".edge{fill:none;stroke:#cbd5e1;stroke-width:1.5}"
+    ".edge{fill:none;stroke:#94a3b8;stroke-width:1.5}"
     ".path{fill:none;stroke:#2b6cb0;stroke-width:2.5}"
 )
 
@@ -118,10 +118,11 @@ def _safe(text: str) -> str:
 
 def _header(graph: SessionGraph, title: PictureTitle, layout: Layout) -> Iterator[str]:
     hidden = sum(place.hidden_count for place in layout.places)
-    ends = len(graph.nodes) - len(
-        {node.parent_node_id for node in graph.nodes} - {None}
-    )
-    facts = f"revision {title.head_revision}, {len(graph.nodes)} nodes, {ends} ends"
+    parents = {node.parent_node_id for node in graph.nodes}
+    ends = sum(node.node_id not in parents for node in graph.nodes)
+    facts = f"revision {title.head_revision}, {len(graph.nodes)} nodes"
+    if ends > 1:
+        facts += f", {ends} branches"
     left_out = f", {hidden} left out of long chains" if hidden else ""
     yield (
         f'<text class="title" x="{_MARGIN}" y="32">'
@@ -184,7 +185,7 @@ def _node(place: Place, frame: _Frame, number: int | None) -> str:
 
 def _label(place: Place, x: int, y: int, colour: str) -> str:
     node = place.node
-    leaf = "  ← leaf" if place.is_leaf else ""
+    leaf = '<tspan class="role">leaf · </tspan>' if place.is_leaf else ""
     role = shortened(role_of(node), 11)
     # In a view of its own, which cuts what a font makes too long.
     return (
@@ -192,8 +193,8 @@ def _label(place: Place, x: int, y: int, colour: str) -> str:
         f'<text class="role" x="{x + _ID_WIDTH}" y="{y}" style="fill:{colour}">'
         f"{_safe(role)}</text>"
         f'<svg x="{x + _ID_WIDTH + _ROLE_WIDTH}" y="{y - 16}" width="{_TEXT_WIDTH}" '
-        f'height="{_ROW}"><text x="0" y="16">{_safe(words_of(node, _WORDS))}'
-        f"{leaf}</text></svg>"
+        f'height="{_ROW}"><text x="0" y="16">{leaf}'
+        f"{_safe(words_of(node, _WORDS))}</text></svg>"
     )
 
 
@@ -249,7 +250,7 @@ def draw_html(
 
 def _article(number: int, node: SessionNode) -> str:
     text = message_text(node) or words_of(node, _PAGE_CHARS)
-    lines = text[:_PAGE_CHARS].splitlines()
+    lines = text[:_PAGE_CHARS].expandtabs(4).splitlines()
     cut = f"\n… {len(text) - _PAGE_CHARS:,} more characters" * (len(text) > _PAGE_CHARS)
     shown = "\n".join(_safe(line) if line.strip() else "" for line in lines)
     when = f" · {_safe(node.timestamp)}" if node.timestamp else ""
