@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from lashstore.tools.reading import open_session
 from lashstore.tools.waiting_work import InputView, list_inputs
 
 from .listing import shown_hold, shown_json, tell
@@ -14,6 +13,7 @@ from .reading import (
     after_option,
     json_option,
     limit_option,
+    open_one,
     print_table,
     session_option,
     shown_time,
@@ -71,7 +71,7 @@ def inputs(
       lashstore inputs chat.db --all --limit 10
       lashstore inputs 'postgresql+psycopg://host/database' -s chat --json
     """
-    with open_session(target, session_id) as reader:
+    with open_one(target, session_id) as reader:
         page = list_inputs(reader, is_all=is_all, after=after, limit=limit)
     if not is_json:
         cells = (_cells(each, is_sealed=page.is_sealed) for each in page.inputs)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from lashstore.tools.reading import open_session
 from lashstore.tools.waiting_work import BatchView, list_queue
 
 from .listing import shown_hold, shown_json, tell
@@ -15,6 +14,7 @@ from .reading import (
     after_option,
     json_option,
     limit_option,
+    open_one,
     print_table,
     session_option,
     shown_time,
@@ -66,7 +66,7 @@ def queue(
       lashstore queue chat.db --limit 10 --after 120
       lashstore queue 'postgresql+psycopg://host/database' -s chat --json
     """
-    with open_session(target, session_id) as reader:
+    with open_one(target, session_id) as reader:
         page = list_queue(reader, after=after, limit=limit)
     if not is_json:
         print_table(_COLUMNS, map(_cells, page.batches), next_after=page.next_after)
