@@ -39,7 +39,7 @@ class Layout(Record, frozen=True, kw_only=True):
 
 
 class _Chain(Record, frozen=True, kw_only=True):
-    nodes: tuple[SessionNode, ...]
+    start: SessionNode
     lane: int
     parent_row: int | None
 
@@ -108,17 +108,17 @@ class _Forest:
         roots = self._ordered(self._children.get(None, []))
         # By hand instead of recursion: there may be a branch at every node.
         pending = [
-            _Chain(nodes=(root,), lane=0, parent_row=None) for root in reversed(roots)
+            _Chain(start=root, lane=0, parent_row=None) for root in reversed(roots)
         ]
         while pending:
-            start = pending.pop()
-            chain = self._straight(start.nodes[0])
-            parent_row = start.parent_row
+            branch = pending.pop()
+            chain = self._straight(branch.start)
+            parent_row = branch.parent_row
             for node, hidden in _trimmed(chain, kept_at_ends):
                 places.append(
                     Place(
                         row=len(places),
-                        lane=start.lane,
+                        lane=branch.lane,
                         parent_row=parent_row,
                         node=node,
                         hidden_count=hidden,
@@ -127,13 +127,16 @@ class _Forest:
                     )
                 )
                 parent_row = len(places) - 1
-            *aside, onward = self._ordered(self._below(chain[-1])) or [None]
-            if onward is not None:
-                following = [(onward, 0), *((each, 1) for each in reversed(aside))]
-                pending += [
-                    _Chain(nodes=(node,), lane=start.lane + by, parent_row=parent_row)
-                    for node, by in following
-                ]
+            # The last of them goes on in this lane, below the others.
+            below = self._ordered(self._below(chain[-1]))
+            pending += [
+                _Chain(
+                    start=node,
+                    lane=branch.lane + (node is not below[-1]),
+                    parent_row=parent_row,
+                )
+                for node in reversed(below)
+            ]
         lanes = max((place.lane for place in places), default=0) + 1
         return Layout(places=tuple(places), lane_count=lanes)
 
