@@ -12,9 +12,10 @@ from lashstore.errors import CorruptRecordError
 from lashstore.model.commit import SeqSpan
 from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.tables import session_nodes, sessions
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, any_of, octets
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -136,17 +137,29 @@ _tombstone = (
     .returning(_c.is_user_message)
 )
 _child = session_nodes.alias("child")
-_remove_tombstoned = sa.delete(session_nodes).where(
-    _is_session,
-    _c.is_tombstoned == sa.literal_column("1"),
-    ~sa.exists()
+_is_tombstoned = _c.is_tombstoned == sa.literal_column("1")
+_is_needed = (
+    sa.exists()
     .where(
         _child.c.session_id == BIND("session_id"),
         _child.c.parent_node_id == _c.node_id,
         _child.c.is_tombstoned == sa.literal_column("0"),
     )
-    .correlate(session_nodes),
+    .correlate(session_nodes)
 )
+_list_tombstoned = (
+    sa.select(_c.node_id)
+    .where(_is_session, _is_tombstoned, _c.node_id > BIND("after_id", type_=sa.Text))
+    .order_by(_c.node_id)
+    .limit(BIND("page"))
+)
+_remove_tombstoned = sa.delete(session_nodes).where(
+    _is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned, ~_is_needed
+)
+_sum_tombstoned = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(octets(_c.node_json)), sa.literal_column("0")),
+).where(_is_session, _is_tombstoned, ~_is_needed)
 
 
 class NodeLookup(Record, frozen=True, kw_only=True):
@@ -384,14 +397,35 @@ class SessionGraphRepository:
         ).all()
         return tuple(bool(row.is_user_message) for row in rows)
 
-    def remove_tombstoned(self, session_id: str) -> int:
+    def list_tombstoned(
+        self, session_id: str, *, after_id: str, page: int
+    ) -> tuple[str, ...]:
         """
-        Remove the tombstones no live node names as its parent; return how
-        many there were.
+        Return the ids of up to *page* tombstones behind an id, in order.
+        """
+        rows = self._connection.execute(
+            _list_tombstoned,
+            {"session_id": session_id, "after_id": after_id, "page": page},
+        ).all()
+        return tuple(row[0] for row in rows)
+
+    def remove_tombstoned(self, session_id: str, node_ids: Sequence[str]) -> int:
+        """
+        Remove those of the nodes that are tombstones and that no live node
+        names as its parent; return how many there were.
         """
         return self._connection.execute(
-            _remove_tombstoned, {"session_id": session_id}
+            _remove_tombstoned, {"session_id": session_id, "node_ids": node_ids}
         ).rowcount
+
+    def sum_tombstoned(self, session_id: str) -> RemovableSize:
+        """
+        Add up the tombstones no live node names as its parent.
+        """
+        ((count, size),) = self._connection.execute(
+            _sum_tombstoned, {"session_id": session_id}
+        ).all()
+        return RemovableSize(count=count, bytes=int(size))
 
     def list_stored(self, session_id: str) -> tuple[tuple[EncodedNode, bool], ...]:
         """

@@ -12,6 +12,7 @@ from lashstore.errors import CorruptRecordError
 from lashstore.model.claims import ClaimGrant, ClaimHold, death_host
 from lashstore.model.leases import LeaseOwnerIdentity
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.model.turn_inputs import (
     TERMINAL_STATES,
     ActiveTurnIngress,
@@ -47,7 +48,7 @@ from ._claims import (
     renew,
     renew_statement,
 )
-from ._dialect import BIND, any_of
+from ._dialect import BIND, any_of, octets
 from ._listing import list_rows, listing
 from ._run import Answer, Runner
 from ._scan import Scanned, session_scan
@@ -219,9 +220,20 @@ _defer_orphaned = (
     .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
     .returning(*_columns)
 )
-_remove_terminal = sa.delete(session_turn_inputs).where(
-    _is_session, _c.is_open == sa.literal_column("0")
+_is_terminal = _c.is_open == sa.literal_column("0")
+_list_terminal = (
+    sa.select(_c.input_id)
+    .where(_is_session, _is_terminal)
+    .order_by(_c.input_id)
+    .limit(BIND("page"))
 )
+_remove_terminal = sa.delete(session_turn_inputs).where(
+    _is_session, any_of(_c.input_id, "input_ids"), _is_terminal
+)
+_sum_terminal = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(octets(_c.input_json)), sa.literal_column("0")),
+).where(_is_session, _is_terminal)
 
 
 class InputRow(Record, frozen=True, kw_only=True):
@@ -612,10 +624,26 @@ class TurnInputRepository:
         moved = [input_from_row(session_id, row).pending for row in rows]
         return tuple(sorted(moved, key=lambda pending: pending.enqueue_seq))
 
-    def remove_terminal(self, session_id: str) -> int:
+    def remove_terminal(self, session_id: str, *, page: int) -> int:
         """
-        Remove cancelled and completed inputs; return how many there were.
+        Remove up to *page* cancelled and completed inputs; return how many
+        there were.
         """
+        rows = self._connection.execute(
+            _list_terminal, {"session_id": session_id, "page": page}
+        ).all()
+        if not rows:
+            return 0
+        input_ids = [row[0] for row in rows]
         return self._connection.execute(
-            _remove_terminal, {"session_id": session_id}
+            _remove_terminal, {"session_id": session_id, "input_ids": input_ids}
         ).rowcount
+
+    def sum_terminal(self, session_id: str) -> RemovableSize:
+        """
+        Add up cancelled and completed inputs.
+        """
+        ((count, size),) = self._connection.execute(
+            _sum_terminal, {"session_id": session_id}
+        ).all()
+        return RemovableSize(count=count, bytes=int(size))
