@@ -176,7 +176,7 @@ def open_session(
     named = _require_named(session_id, str(place))
     path = place / session_file_name(named)
     if is_absent(path):
-        raise StoreNotFoundError(path=f"session {named!r} in {place}")
+        raise StoreNotFoundError(path=f"{place} (session {named!r})")
     return _open_file(path, named)
 
 
@@ -201,7 +201,7 @@ def _open_file(path: Path, session_id: str | None = None) -> SessionReader:
             )
         if session_id not in (None, identity.session_id):
             raise StoreNotFoundError(  # noqa: TRY301, closes as every error does
-                path=f"session {session_id!r} in {path}"
+                path=f"{path} (session {session_id!r})"
             )
     except BaseException:
         database.close()
@@ -214,7 +214,7 @@ def _open_on_server(url: sa.URL, session_id: str) -> Iterator[SessionReader]:
     with _open_server(url, SESSION_COMPONENT) as server:
         identity = server.read(lambda c: SessionRepository(c).find(session_id))
         if identity is None:
-            raise StoreNotFoundError(path=f"session {session_id!r} in {server.place}")
+            raise StoreNotFoundError(path=f"{server.place} (session {session_id!r})")
         yield _view_of(server, identity)
 
 
@@ -233,7 +233,7 @@ def _open_server(url: sa.URL, component: str) -> ComponentReader:
         )
         if found is None and not is_made:
             raise StoreNotFoundError(  # noqa: TRY301, closes as every error does
-                path=f"the {component} tables in {shown_url(url)}"
+                path=f"{shown_url(url)} (it has no {component} tables)"
             )
         require_version(component, found)
     except BaseException:
