@@ -88,6 +88,10 @@ class LashstoreGroup(click.Group):
         name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         module = importlib.import_module(f"lashstore.cli.{name}")
         command: click.Command = getattr(module, name)
+        if command.help is not None:
+            # How click is told to wrap no line of a paragraph, as a docstring
+            # that is raw spells it.
+            command.help = command.help.replace("\\b\n", "\b\n")
         return command
 
     def shell_complete(

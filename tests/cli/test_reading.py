@@ -53,9 +53,12 @@ def test_help(command):
     """
     done = run(command, "--help")
 
+    lines = done.output.splitlines()
     text = " ".join(done.output.split())
     assert 0 == done.exit_code
-    assert f"Examples: lashstore {command}" in text
+    at = lines.index("  Examples:")
+    assert lines[at + 1].startswith(f"    lashstore {command} ")
+    assert "\\b" not in text
     assert command == "completion" or "Exit code 0" in text
     assert command == "completion" or "--json" in text
 
