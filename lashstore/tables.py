@@ -219,7 +219,7 @@ session_nodes = _table(
         "seq",
         where="is_user_message = 1 AND is_tombstoned = 0",
     ),
-    # remove_tombstoned (vacuum).
+    # list_tombstoned (vacuum).
     _partial(
         "ix_session_nodes_tombstoned",
         "session_id",

@@ -136,30 +136,27 @@ _tombstone = (
     .values(is_tombstoned=sa.literal_column("1"), checksum=_flip_checksum)
     .returning(_c.is_user_message)
 )
-_child = session_nodes.alias("child")
 _is_tombstoned = _c.is_tombstoned == sa.literal_column("1")
-_is_needed = (
-    sa.exists()
-    .where(
-        _child.c.session_id == BIND("session_id"),
-        _child.c.parent_node_id == _c.node_id,
-        _child.c.is_tombstoned == sa.literal_column("0"),
-    )
-    .correlate(session_nodes)
-)
 _list_tombstoned = (
     sa.select(_c.node_id)
     .where(_is_session, _is_tombstoned, _c.node_id > BIND("after_id", type_=sa.Text))
     .order_by(_c.node_id)
     .limit(BIND("page"))
 )
+# By itself: as a part of the removal, without statistics, PostgreSQL compares
+# every tombstone with every live node.
+_list_parents = (
+    sa.select(_c.parent_node_id)
+    .where(_is_session, any_of(_c.parent_node_id, "node_ids"), _is_live)
+    .distinct()
+)
 _remove_tombstoned = sa.delete(session_nodes).where(
-    _is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned, ~_is_needed
+    _is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned
 )
 _sum_tombstoned = sa.select(
     sa.func.count(),
     sa.func.coalesce(sa.func.sum(octets(_c.node_json)), sa.literal_column("0")),
-).where(_is_session, _is_tombstoned, ~_is_needed)
+).where(_is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned)
 
 
 class NodeLookup(Record, frozen=True, kw_only=True):
@@ -414,18 +411,29 @@ class SessionGraphRepository:
         Remove those of the nodes that are tombstones and that no live node
         names as its parent; return how many there were.
         """
+        removable = self._without_parents(session_id, node_ids)
+        if not removable:
+            return 0
         return self._connection.execute(
-            _remove_tombstoned, {"session_id": session_id, "node_ids": node_ids}
+            _remove_tombstoned, {"session_id": session_id, "node_ids": removable}
         ).rowcount
 
-    def sum_tombstoned(self, session_id: str) -> RemovableSize:
+    def sum_tombstoned(self, session_id: str, node_ids: Sequence[str]) -> RemovableSize:
         """
-        Add up the tombstones no live node names as its parent.
+        Add up what `remove_tombstoned` would remove.
         """
+        removable = self._without_parents(session_id, node_ids)
         ((count, size),) = self._connection.execute(
-            _sum_tombstoned, {"session_id": session_id}
+            _sum_tombstoned, {"session_id": session_id, "node_ids": removable}
         ).all()
         return RemovableSize(count=count, bytes=int(size))
+
+    def _without_parents(self, session_id: str, node_ids: Sequence[str]) -> list[str]:
+        rows = self._connection.execute(
+            _list_parents, {"session_id": session_id, "node_ids": node_ids}
+        ).all()
+        needed = {row[0] for row in rows}
+        return [node_id for node_id in node_ids if node_id not in needed]
 
     def list_stored(self, session_id: str) -> tuple[tuple[EncodedNode, bool], ...]:
         """

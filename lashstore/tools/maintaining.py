@@ -28,6 +28,8 @@ from lashstore.tables import SESSION_COMPONENT
 from .overviews import file_bytes
 from .reading import SessionReader, open_session, sessions_at
 
+_PAGE = 1_000
+
 # Called at the beginning of a session, with its id and how many rows are to
 # go, and after each step with how many went; returns nothing.
 OnSession: TypeAlias = Callable[[str, int], OnRemoved]
@@ -84,9 +86,18 @@ def _run_gc(store: Store, on_removed: OnRemoved) -> dict[str, int]:
 
 def _plan_vacuum(tx: SessionTransaction) -> dict[str, RemovableSize]:
     return {
-        "nodes": tx.graph.sum_tombstoned(tx.session_id),
+        "nodes": _sum_tombstoned(tx),
         "turn_inputs": tx.turn_inputs.sum_terminal(tx.session_id),
     }
+
+
+def _sum_tombstoned(tx: SessionTransaction) -> RemovableSize:
+    count = size = 0
+    after = ""
+    while ids := tx.graph.list_tombstoned(tx.session_id, after_id=after, page=_PAGE):
+        found = tx.graph.sum_tombstoned(tx.session_id, ids)
+        count, size, after = count + found.count, size + found.bytes, ids[-1]
+    return RemovableSize(count=count, bytes=size)
 
 
 def _run_vacuum(store: Store, on_removed: OnRemoved) -> dict[str, int]:

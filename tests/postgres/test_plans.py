@@ -80,7 +80,9 @@ REASONS = {
     "sessions._list_ids.0": "verify looks at every session",
     "sessions._raise_seq.0": "a condition on the one row of the session",
     "checkpoint_blobs._remove_bases.0": "those that are bases only are few",
-    "graph._remove_tombstoned.0": "vacuum looks at every tombstone",
+    "blobs._sum_garbage.0": "a dry run of gc adds up every blob of the session",
+    "sizes._blobs.0": "stats add up every blob of all sessions",
+    "sizes._kept.0": "stats add up every blob of all sessions",
 }
 
 
@@ -112,7 +114,23 @@ def test_every_predicate_has_its_index(grown):
             if _complaint(node):
                 complaints.setdefault(name, []).append(node)
 
-    assert len(statements) == 89
+    print(
+        "KEYS",
+        {
+            n: [
+                (
+                    x["Node Type"],
+                    x.get("Index Cond"),
+                    x.get("Filter"),
+                    x.get("Join Filter"),
+                )
+                for x in p
+            ]
+            for n, p in complaints.items()
+            if n not in REASONS
+        },
+    )
+    assert len(statements) == 110
     assert {n: p for n, p in complaints.items() if n not in REASONS} == {}
 
 
