@@ -29,7 +29,12 @@ from .tree_drawing import draw_tree
 _PIPE_COLUMNS = 1_000
 
 
-class _Seen(Record, frozen=True, kw_only=True):
+class GraphReport(Record, frozen=True, kw_only=True):
+    """
+    A session's graph as data: every live node in the order it was added, and
+    the ids of the active path from the root to the leaf.
+    """
+
     session_id: str
     head_revision: int
     leaf_node_id: str | None
@@ -97,7 +102,7 @@ def tree(
             click.echo(f"wrote {path} ({shown_bytes(size)})", err=is_json)
     if is_json:
         print_json(
-            _Seen(
+            GraphReport(
                 session_id=title.session_id,
                 head_revision=revision,
                 leaf_node_id=graph.leaf_node_id,
