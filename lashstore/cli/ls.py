@@ -31,7 +31,7 @@ _COLUMNS = {
     "nodes": "right",
     "changed": "left",
     "size": "right",
-    "first message": "left",
+    "first message": "words",
 }
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}

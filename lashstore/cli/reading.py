@@ -43,6 +43,9 @@ __all__ = [
 
 _UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _COMPLETED = 100
+# Of a table on a terminal: what stands between two columns.
+_GAP = 3
+_LEAST_WORDS = 12
 # Between the parts of one emoji.
 _JOINER = "\u200d"
 
@@ -135,7 +138,8 @@ def print_table(
     columns are aligned and never cut.
 
     Args:
-        columns: Heading to "left" or "right".
+        columns: Heading to "left", "right", or "words" for text to the left
+            that a terminal may show the beginning of.
 
         next_after: What the next page begins behind; None: it is the last.
     """
@@ -156,13 +160,22 @@ def _print_rich(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> No
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = [max(map(_width, column)) for column in zip(columns, *rows, strict=True)]
+    is_words = [side == "words" for side in columns.values()]
+    used = sum(w for w, may_cut in zip(widths, is_words, strict=True) if not may_cut)
+    free = max(_LEAST_WORDS, console.width - used - _GAP * len(widths))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, side in columns.items():
-        justify: Any = side
+        justify: Any = "right" if side == "right" else "left"
         table.add_column(heading, justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
+        cells = [Text(cell) for cell in row]
+        for cell, may_cut in zip(cells, is_words, strict=True):
+            if may_cut:
+                cell.truncate(free, overflow="ellipsis")
+        table.add_row(*cells)
+    console.print(table)
 
 
 def _print_plain(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> None:

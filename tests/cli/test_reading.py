@@ -2,8 +2,13 @@
 What the reading commands have in common.
 """
 
+import contextlib
+import os
+import pty
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -256,3 +261,28 @@ def test_shown_quantities():
     assert ["-", "2023-11-14 22:13:20Z", f"{2**62} ms"] == [
         shown_time(at_ms) for at_ms in (None, NOW_MS, 2**62)
     ]
+
+
+def test_a_table_on_a_terminal(chats):
+    """
+    Ids are shown whole, the words are cut, and nothing is wider than it.
+    """
+    terminal, there = pty.openpty()
+    command = [sys.executable, "-m", "lashstore.cli", "ls", str(chats)]
+    size = {"COLUMNS": "82", "TERM": "dumb"}
+    with subprocess.Popen(command, stdout=there, env=os.environ | size) as child:
+        os.close(there)
+        shown = b""
+        # Linux ends what a terminal shows with an error.
+        with contextlib.suppress(OSError):
+            while part := os.read(terminal, 4096):
+                shown += part
+    os.close(terminal)
+
+    lines = shown.decode().splitlines()
+    assert 0 == child.returncode
+    assert any("───" in line for line in lines)
+    assert {"chat", "chat-child", "empty"} <= {*shown.decode().split()}
+    assert "<n1>" in shown.decode()
+    assert "red" not in shown.decode()
+    assert 82 >= max(map(len, lines))
