@@ -72,9 +72,11 @@ def test_help(command):
 def test_reading_makes_nothing(command, mine):
     """
     Every command prints one JSON object, and text, and leaves every file as
-    it was, with no other beside it.
+    it was; no other was beside it, not even for a while.
     """
     before = files_of(mine)
+    # A name that comes or goes sets the folder's time.
+    os.utime(mine, ns=(0, 0))
 
     answer_of(command, mine, *COMMANDS[command])
     done = run(command, mine, *COMMANDS[command])
@@ -82,6 +84,7 @@ def test_reading_makes_nothing(command, mine):
     assert 0 == done.exit_code
     assert "\x1b" not in done.output
     assert before == files_of(mine)
+    assert 0 == mine.stat().st_mtime_ns
 
 
 def test_reading_a_server_makes_nothing(postgres):
