@@ -54,8 +54,8 @@ def run(
     else:
         for line in _lines(report):
             click.echo(one_line(line))
-    for place, error in report.left_out:
-        complain(f"LEFT OUT {place}: {error}")
+    for each in report.left_out:
+        complain(f"LEFT OUT {each.place}: {each.error}")
     if report.left_out:
         raise click.exceptions.Exit(1)
 
@@ -68,8 +68,10 @@ def _lines(report: MaintenanceReport) -> Iterator[str]:
             yield f"{session.session_id}: removed {_removed(session)}"
     count = len(report.sessions)
     verb = "would go from" if report.is_dry_run else "went from"
-    found = _added(report, lambda each: each.count)
-    gone = _added(report, lambda each: each.bytes) if report.is_dry_run else None
+    found = _added(report, lambda each: each.row_count)
+    gone = (
+        _added(report, lambda each: each.content_bytes) if report.is_dry_run else None
+    )
     if not report.is_dry_run:
         found = sum(sum(each.removed.values()) for each in report.sessions)
     size = "" if gone is None else f", {shown_bytes(gone)}"
@@ -82,7 +84,7 @@ def _added(report: MaintenanceReport, of: Callable[[Any], int]) -> int:
 
 def _removable(session: MaintainedSession) -> str:
     parts = (
-        f"{_counted(size.count, name)} ({shown_bytes(size.bytes)})"
+        f"{_counted(size.row_count, name)} ({shown_bytes(size.content_bytes)})"
         for name, size in session.removable.items()
     )
     return ", ".join(parts)

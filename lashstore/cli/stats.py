@@ -83,8 +83,8 @@ def stats(target: Path | str, session_id: str | None, *, is_json: bool) -> None:
         print_json(report)
     else:
         _print(report)
-    for place, error in report.unreadable:
-        complain(f"UNREADABLE {place}: {error}")
+    for each in report.unreadable:
+        complain(f"UNREADABLE {each.place}: {each.error}")
     if report.unreadable:
         raise click.exceptions.Exit(1)
 
@@ -111,16 +111,16 @@ def _print(report: SizeReport) -> None:
         if len(report.files) > _LARGEST:
             click.echo(f"and {len(report.files) - _LARGEST} smaller files")
     click.echo()
-    tables = sorted(report.tables, key=lambda each: -each.bytes)
+    tables = sorted(report.tables, key=lambda each: -each.total_bytes)
     rows = (
         (
             each.table,
-            f"{each.rows:,}",
-            shown_bytes(each.bytes),
+            f"{each.row_count:,}",
+            shown_bytes(each.total_bytes),
             shown_bytes(each.index_bytes),
         )
         for each in tables
-        if each.rows or each.bytes
+        if each.row_count or each.total_bytes
     )
     print_table(_TABLES, rows)
     if report.blobs:
@@ -137,7 +137,7 @@ def _print_blobs(report: SizeReport) -> None:
         (
             each.kind,
             form,
-            f"{each.count:,}",
+            f"{each.blob_count:,}",
             shown_bytes(each.raw_bytes),
             shown_bytes(each.stored_bytes),
             _ratio(each.raw_bytes, each.stored_bytes),
@@ -149,7 +149,7 @@ def _print_blobs(report: SizeReport) -> None:
     kept = (
         (
             _PURPOSES[each.purpose],
-            f"{each.count:,}",
+            f"{each.blob_count:,}",
             shown_bytes(each.raw_bytes),
             shown_bytes(each.stored_bytes),
         )
@@ -194,7 +194,7 @@ def _totals(report: SizeReport) -> Iterator[tuple[str, str]]:
             "on disk",
             f"{shown_bytes(taken)}: WAL {shown_bytes(wal)}, free {shown_bytes(free)}",
         )
-    yield "in tables", shown_bytes(sum(each.bytes for each in report.tables))
+    yield "in tables", shown_bytes(sum(each.total_bytes for each in report.tables))
     yield "measured by", ", ".join(report.measures)
     if Measure.SERVER in report.measures:
         yield "rows", "estimates of the server"

@@ -10,5 +10,5 @@ class RemovableSize(Record, frozen=True, kw_only=True):
     How many rows nobody needs, and the bytes of their content as it is stored.
     """
 
-    count: int = 0
-    bytes: int = 0
+    row_count: int = 0
+    content_bytes: int = 0

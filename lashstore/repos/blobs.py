@@ -429,7 +429,7 @@ class BlobRepository:
         ((count, size),) = self._connection.execute(
             _sum_garbage, {"session_id": session_id, "refs": sorted(refs)}
         ).all()
-        return RemovableSize(count=count, bytes=int(size))
+        return RemovableSize(row_count=count, content_bytes=int(size))
 
     def count(self, session_id: str) -> int:
         """

@@ -426,7 +426,7 @@ class SessionGraphRepository:
         ((count, size),) = self._connection.execute(
             _sum_tombstoned, {"session_id": session_id, "node_ids": removable}
         ).all()
-        return RemovableSize(count=count, bytes=int(size))
+        return RemovableSize(row_count=count, content_bytes=int(size))
 
     def _without_parents(self, session_id: str, node_ids: Sequence[str]) -> list[str]:
         rows = self._connection.execute(

@@ -31,6 +31,8 @@ from ._run import Runner
 # How many commits are lately.
 LATELY = 50
 
+# https://www.sqlite.org/dbstat.html
+_DBSTAT = "dbstat"
 _INTEGER_BYTES = 8
 _b, _cb, _h = session_blobs.c, session_checkpoint_blobs.c, session_heads.c
 _n, _t = session_nodes.c, session_turn_commits.c
@@ -72,7 +74,7 @@ _of_relation = sa.select(
 _is_difference = sa.case((_b.base_ref.is_(None), 0), else_=1)
 _stored_bytes = sa.func.length(_b.content)
 _sums = (
-    sa.func.count().label("count"),
+    sa.func.count().label("blob_count"),
     sa.func.sum(_b.raw_bytes).label("raw_bytes"),
     sa.func.sum(_stored_bytes).label("stored_bytes"),
 )
@@ -132,13 +134,13 @@ _replaced = (
 
 class TableSize(Record, frozen=True, kw_only=True):
     """
-    What a table takes; `index_bytes`, a part of `bytes`, is None where lengths
-    were added up. `rows` of a whole server are its own estimate.
+    What a table takes; `index_bytes`, a part of `total_bytes`, is None where
+    lengths were added up. `row_count` of a whole server is its own estimate.
     """
 
     table: str
-    rows: int
-    bytes: int
+    row_count: int
+    total_bytes: int
     index_bytes: int | None
 
 
@@ -160,7 +162,7 @@ class BlobSize(Record, frozen=True, kw_only=True):
     kind: str
     compression: str
     is_difference: bool
-    count: int
+    blob_count: int
     raw_bytes: int
     stored_bytes: int
 
@@ -174,7 +176,7 @@ class KeptSize(Record, frozen=True, kw_only=True):
     """
 
     purpose: str
-    count: int
+    blob_count: int
     raw_bytes: int
     stored_bytes: int
 
@@ -224,20 +226,21 @@ class SizeRepository:
         """
         try:
             found = self._connection.exec_driver_sql(
-                "SELECT m.tbl_name, m.type, sum(s.pgsize)"
-                " FROM dbstat('main', 1) AS s JOIN sqlite_master AS m ON m.name = s.name"
+                "SELECT m.tbl_name, m.type, sum(s.pgsize)"  # noqa: S608, our own name
+                f" FROM {_DBSTAT}('main', 1) AS s JOIN sqlite_master AS m ON m.name = s.name"
                 " GROUP BY m.tbl_name, m.type"
             ).all()
         except DRIVER_ERRORS as error:
-            if "no such table: dbstat" not in str(error):
+            if f"no such table: {_DBSTAT}" not in str(error):
                 raise
             return None
         sizes = {(table, kind): size for table, kind, size in found}
         return tuple(
             TableSize(
                 table=table,
-                rows=self._rows.execute(_counts[table], {}).scalar_one(),
-                bytes=sizes.get((table, "table"), 0) + sizes.get((table, "index"), 0),
+                row_count=self._rows.execute(_counts[table], {}).scalar_one(),
+                total_bytes=sizes.get((table, "table"), 0)
+                + sizes.get((table, "index"), 0),
                 index_bytes=sizes.get((table, "index"), 0),
             )
             for table in tables
@@ -256,8 +259,8 @@ class SizeRepository:
             sizes.append(
                 TableSize(
                     table=table,
-                    rows=row.rows,
-                    bytes=row.bytes,
+                    row_count=row.rows,
+                    total_bytes=row.bytes,
                     index_bytes=row.index_bytes,
                 )
             )
@@ -278,7 +281,12 @@ class SizeRepository:
         for name, result in asked:
             ((count, size),) = result.all()
             sizes.append(
-                TableSize(table=name, rows=count, bytes=int(size), index_bytes=None)
+                TableSize(
+                    table=name,
+                    row_count=count,
+                    total_bytes=int(size),
+                    index_bytes=None,
+                )
             )
         return tuple(sizes)
 
@@ -293,7 +301,7 @@ class SizeRepository:
                 kind=row.kind,
                 compression=row.compression,
                 is_difference=bool(row.is_difference),
-                count=row.count,
+                blob_count=row.blob_count,
                 raw_bytes=int(row.raw_bytes),
                 stored_bytes=int(row.stored_bytes),
             )
@@ -309,7 +317,7 @@ class SizeRepository:
         return tuple(
             KeptSize(
                 purpose=row.purpose,
-                count=row.count,
+                blob_count=row.blob_count,
                 raw_bytes=int(row.raw_bytes),
                 stored_bytes=int(row.stored_bytes),
             )

@@ -646,4 +646,4 @@ class TurnInputRepository:
         ((count, size),) = self._connection.execute(
             _sum_terminal, {"session_id": session_id}
         ).all()
-        return RemovableSize(count=count, bytes=int(size))
+        return RemovableSize(row_count=count, content_bytes=int(size))

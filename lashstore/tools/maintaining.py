@@ -25,7 +25,7 @@ from lashstore.store.handle import find_identity
 from lashstore.store.transaction import SessionTransaction
 from lashstore.tables import SESSION_COMPONENT
 
-from .overviews import file_bytes
+from .overviews import Unreadable, file_bytes
 from .reading import SessionReader, open_session, sessions_at
 
 _PAGE = 1_000
@@ -62,7 +62,7 @@ class MaintenanceReport(Record, frozen=True, kw_only=True):
     target: str
     is_dry_run: bool
     sessions: tuple[MaintainedSession, ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[Unreadable, ...]
 
 
 class Maintenance(Record, frozen=True, kw_only=True):
@@ -96,8 +96,12 @@ def _sum_tombstoned(tx: SessionTransaction) -> RemovableSize:
     after = ""
     while ids := tx.graph.list_tombstoned(tx.session_id, after_id=after, page=_PAGE):
         found = tx.graph.sum_tombstoned(tx.session_id, ids)
-        count, size, after = count + found.count, size + found.bytes, ids[-1]
-    return RemovableSize(count=count, bytes=size)
+        count, size, after = (
+            count + found.row_count,
+            size + found.content_bytes,
+            ids[-1],
+        )
+    return RemovableSize(row_count=count, content_bytes=size)
 
 
 def _run_vacuum(store: Store, on_removed: OnRemoved) -> dict[str, int]:
@@ -145,10 +149,10 @@ def maintain(
         StoreBusyError, BackendError: The one session that was named cannot
             be worked on.
     """
-    left_out: list[tuple[str, str]] = []
+    left_out: list[Unreadable] = []
 
     def note(place: str, error: LashStoreError) -> None:
-        left_out.append((place, str(error)))
+        left_out.append(Unreadable(place=place, error=str(error)))
 
     place = parse_target(target)
     is_one = session_id is not None or (isinstance(place, Path) and not place.is_dir())
@@ -185,7 +189,7 @@ def _maintain_one(
     before = file_bytes(reader.path)
     removable = reader.look(kind.plan)
     removed = {} if is_dry_run else dict.fromkeys(removable, 0)
-    count = sum(each.count for each in removable.values())
+    count = sum(each.row_count for each in removable.values())
     # What has nothing to remove is not opened for writing.
     if count and not is_dry_run:
         on_removed = on_session(reader.session_id, count)

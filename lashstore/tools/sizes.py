@@ -33,10 +33,11 @@ from lashstore.repos.sizes import (
 )
 from lashstore.tables import COMPONENT_TABLES, SESSION_COMPONENT, SESSION_TABLES
 
+from .overviews import Unreadable
 from .reading import OnError, open_session
 from .targets import database_files, is_surely_ours
 
-_COUNTERS = ("count", "raw_bytes", "stored_bytes")
+_COUNTERS = ("blob_count", "raw_bytes", "stored_bytes")
 _GROWTHS = (
     "commit_count",
     "node_count",
@@ -95,7 +96,7 @@ class SizeReport(Record, frozen=True, kw_only=True):
     blobs: tuple[BlobSize, ...]
     kept: tuple[KeptSize, ...]
     growth: Growth | None
-    unreadable: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class _Sizes(NamedTuple):
@@ -148,10 +149,10 @@ def measure(
             files: Sequence[Path] = [reader.path] if reader.path else []
     else:
         files = database_files(place)
-    unreadable: list[tuple[str, str]] = []
+    unreadable: list[Unreadable] = []
 
     def note(name: str, error: LashStoreError) -> None:
-        unreadable.append((name, str(error)))
+        unreadable.append(Unreadable(place=name, error=str(error)))
 
     is_one = not place.is_dir() or session_id is not None
     sizes = []
@@ -265,7 +266,7 @@ def _report(
     target: str,
     session_id: str | None,
     sizes: Sequence[_Sizes],
-    unreadable: tuple[tuple[str, str], ...],
+    unreadable: tuple[Unreadable, ...],
 ) -> SizeReport:
     return SizeReport(
         target=target,
@@ -275,7 +276,7 @@ def _report(
         tables=_added(
             (table for each in sizes for table in each.tables),
             key=("table",),
-            counters=("rows", "bytes", "index_bytes"),
+            counters=("row_count", "total_bytes", "index_bytes"),
         ),
         blobs=_added(
             (blob for each in sizes for blob in each.blobs),
