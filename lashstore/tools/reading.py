@@ -3,7 +3,7 @@ Looking at what a target holds, while hosts write, and making nothing.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,13 @@ import sqlalchemy as sa
 from lashstore.clock import Clock
 from lashstore.connections import is_absent
 from lashstore.engines import open_any_server, parse_target, shown_url
-from lashstore.engines.schema import find_version, has_tables, require_version
-from lashstore.engines.sqlite import open_readonly
+from lashstore.engines.schema import (
+    component_versions,
+    find_version,
+    has_tables,
+    require_version,
+)
+from lashstore.engines.sqlite import SqliteDatabase, open_any_version, open_readonly
 from lashstore.errors import (
     ContentKeyError,
     InvalidArgumentError,
@@ -187,8 +192,24 @@ def _require_named(session_id: str | None, name: str) -> str:
     return require_text("session_id", session_id)
 
 
+def _open_database(path: Path, component: str) -> SqliteDatabase:
+    try:
+        return open_readonly(path, component)
+    except SchemaVersionError as error:
+        # Another component's file is no older one of this, to be upgraded.
+        if error.found is None and not _has_component(path, component):
+            missing = f"{path} (it has no {component} tables)"
+            raise StoreNotFoundError(path=missing) from error
+        raise
+
+
+def _has_component(path: Path, component: str) -> bool:
+    with closing(open_any_version(path)) as database:
+        return component in database.read(component_versions)
+
+
 def _open_file(path: Path, session_id: str | None = None) -> SessionReader:
-    database = open_readonly(path, SESSION_COMPONENT)
+    database = _open_database(path, SESSION_COMPONENT)
     try:
         identity = ComponentReader(database, str(path), path).read(
             lambda c: SessionRepository(c).find_any()
@@ -260,7 +281,7 @@ def open_component(target: str | Path, component: str) -> ComponentReader:
     if isinstance(place, sa.URL):
         return _open_server(place, component)
     path = place / COMPONENT_FILES[component] if place.is_dir() else place
-    return ComponentReader(open_readonly(path, component), str(path), path)
+    return ComponentReader(_open_database(path, component), str(path), path)
 
 
 def sessions_at(

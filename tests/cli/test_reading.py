@@ -13,7 +13,7 @@ import sys
 import pytest
 from click.shell_completion import ShellComplete
 
-from lashstore import AesGcmCipher, Store, StoreOptions
+from lashstore import AesGcmCipher, Store, StoreOptions, TriggerStore
 from lashstore.cli import main
 from lashstore.cli.reading import one_line, shown_bytes, shown_time
 from lashstore.session_places import session_file_name
@@ -148,6 +148,26 @@ def test_which_session(command, mine):
     assert 0 == run(command, path, *revisions).exit_code
     assert_complains(run(command, path, *revisions, "-s", "nobody"), 1, "'nobody'")
     assert_complains(run(command, f"mysql://host/{command}", *revisions), 2, "mysql")
+
+
+@pytest.mark.parametrize("command", ["show", "usage"])
+def test_a_file_of_something_else(command, tmp_path):
+    """
+    Another component's file, another program's and one of another version
+    are told apart.
+    """
+    triggers, session = tmp_path / "triggers.db", tmp_path / "chat.db"
+    TriggerStore.open(triggers).close()
+    Store.open(session, "chat").close()
+    database = sqlite3.connect(session)
+    with database:
+        database.execute("UPDATE schema_versions SET version = '99'")
+    database.close()
+    (tmp_path / "notes.db").write_bytes(b"notes" * 1000)
+
+    assert_complains(run(command, triggers), 1, "it has no session tables")
+    assert_complains(run(command, session), 1, "version 99")
+    assert_complains(run(command, tmp_path / "notes.db"), 1, "not a lashstore")
 
 
 @pytest.mark.parametrize("command", OF_A_SESSION)
