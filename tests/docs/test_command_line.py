@@ -13,17 +13,19 @@ import pytest
 from lashstore.cli import main
 from lashstore.cli.tree import GraphReport
 from lashstore.repos.overviews import SessionCounts
-from lashstore.tools.effect_views import EffectPage
+from lashstore.repos.sizes import BlobSize, Growth, KeptSize, TableSize
+from lashstore.tools.effect_views import EffectPage, EffectView
 from lashstore.tools.history import CommitEntry, CommitPage
-from lashstore.tools.maintaining import MaintenanceReport
+from lashstore.tools.maintaining import MaintainedSession, MaintenanceReport
 from lashstore.tools.overviews import SessionOverview, SessionPage
-from lashstore.tools.process_views import ProcessDetail, ProcessPage
+from lashstore.tools.pages import HoldView
+from lashstore.tools.process_views import ProcessDetail, ProcessPage, ProcessView
 from lashstore.tools.revisions import PartChange, RevisionDiff
 from lashstore.tools.session_reports import HeadReport, LeaseReport, SessionReport
-from lashstore.tools.sizes import SizeReport
+from lashstore.tools.sizes import FileSize, SizeReport
 from lashstore.tools.trigger_views import SubscriptionPage
 from lashstore.tools.usage_reports import UsageReport
-from lashstore.tools.waiting_work import InputPage, QueuePage
+from lashstore.tools.waiting_work import BatchView, InputPage, InputView, QueuePage
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 COMMANDS = main.list_commands(click.Context(main))
@@ -35,14 +37,14 @@ RECORDS = {
     "tree": (GraphReport,),
     "diff": (RevisionDiff, PartChange),
     "usage": (UsageReport,),
-    "queue": (QueuePage,),
-    "inputs": (InputPage,),
-    "processes": (ProcessPage, ProcessDetail),
+    "queue": (QueuePage, BatchView, HoldView),
+    "inputs": (InputPage, InputView),
+    "processes": (ProcessPage, ProcessView, ProcessDetail),
     "triggers": (SubscriptionPage,),
-    "effects": (EffectPage,),
-    "stats": (SizeReport,),
-    "gc": (MaintenanceReport,),
-    "vacuum": (MaintenanceReport,),
+    "effects": (EffectPage, EffectView),
+    "stats": (SizeReport, FileSize, TableSize, BlobSize, KeptSize, Growth),
+    "gc": (MaintenanceReport, MaintainedSession),
+    "vacuum": (MaintenanceReport, MaintainedSession),
 }
 
 
