@@ -9,12 +9,15 @@ from lashstore.model.record import Record
 
 # Of a long chain the ends tell the most: as many are kept as fit.
 _MOST_KEPT_AT_ENDS = 1_000
+# From which lane on branches are folded, as far as it takes.
+_FOLDED_LANES = (4, 3, 2, 1)
 
 
 class Place(Record, frozen=True, kw_only=True):
     """
-    A row: a node, or the middle of a chain that was left out, of which
-    `hidden_count` says how many nodes it is and `node` is its last.
+    A row: a node; or what was left out, of which `hidden_count` says how many
+    nodes it is: the middle of a chain, whose last is `node`, or with
+    `is_folded` a whole branch, whose first it is.
 
     `lane` counts from the left; `parent_row` is the row it hangs on, None for
     a root.
@@ -25,6 +28,7 @@ class Place(Record, frozen=True, kw_only=True):
     parent_row: int | None
     node: SessionNode
     hidden_count: int = 0
+    is_folded: bool = False
     is_active: bool = False
     is_leaf: bool = False
 
@@ -52,19 +56,30 @@ def lay_out(graph: SessionGraph, *, most_rows: int | None = None) -> Layout:
 
     Args:
         most_rows: Leave out the middles of long chains until so many rows are
-            enough, as far as there are long chains; None: leave out none.
+            enough; and if they are not, branches of branches and then
+            branches, each of which is a row then. None: leave out none.
     """
     forest = _Forest(graph)
     if most_rows is None or len(graph.nodes) <= most_rows:
-        return forest.places(None)
+        return forest.places()
+    folded_lane = _next_lane_that_fits(forest, most_rows)
     low, high = 1, _MOST_KEPT_AT_ENDS
     while low < high:
         middle = (low + high + 1) // 2
-        if len(forest.places(middle).places) <= most_rows:
+        found = forest.places(kept_at_ends=middle, folded_lane=folded_lane)
+        if len(found.places) <= most_rows:
             low = middle
         else:
             high = middle - 1
-    return forest.places(low)
+    return forest.places(kept_at_ends=low, folded_lane=folded_lane)
+
+
+def _next_lane_that_fits(forest: "_Forest", most_rows: int) -> int | None:
+    for lane in (None, *_FOLDED_LANES):
+        found = forest.places(kept_at_ends=1, folded_lane=lane)
+        if len(found.places) <= most_rows:
+            return lane
+    return _FOLDED_LANES[-1]
 
 
 class _Forest:
@@ -76,19 +91,21 @@ class _Forest:
             self._children.setdefault(parent, []).append(node)
         self._active = {node.node_id for node in graph.active_path()}
         self._leaf = graph.leaf_node_id
-        self._heights = self._measured()
+        self._heights: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+        self._measure()
 
-    def _measured(self) -> dict[str, int]:
+    def _measure(self) -> None:
         # Parents before children, so that the last is measured first; within
         # a commit nodes may have been given in any order.
         ordered = list(self._children.get(None, []))
         for node in ordered:
             ordered += self._below(node)
-        heights: dict[str, int] = {}
         for node in reversed(ordered):
-            below = (heights[each.node_id] for each in self._below(node))
-            heights[node.node_id] = 1 + max(below, default=0)
-        return heights
+            below = [each.node_id for each in self._below(node)]
+            height = 1 + max((self._heights[each] for each in below), default=0)
+            self._heights[node.node_id] = height
+            self._sizes[node.node_id] = 1 + sum(self._sizes[each] for each in below)
 
     def _below(self, node: SessionNode) -> list[SessionNode]:
         return self._children.get(node.node_id, [])
@@ -103,7 +120,9 @@ class _Forest:
             ),
         )
 
-    def places(self, kept_at_ends: int | None) -> Layout:
+    def places(
+        self, *, kept_at_ends: int | None = None, folded_lane: int | None = None
+    ) -> Layout:
         places: list[Place] = []
         roots = self._ordered(self._children.get(None, []))
         # By hand instead of recursion: there may be a branch at every node.
@@ -112,6 +131,19 @@ class _Forest:
         ]
         while pending:
             branch = pending.pop()
+            size = self._sizes[branch.start.node_id]
+            if folded_lane is not None and branch.lane >= folded_lane and size > 1:
+                places.append(
+                    Place(
+                        row=len(places),
+                        lane=branch.lane,
+                        parent_row=branch.parent_row,
+                        node=branch.start,
+                        hidden_count=size,
+                        is_folded=True,
+                    )
+                )
+                continue
             chain = self._straight(branch.start)
             parent_row = branch.parent_row
             for node, hidden in _trimmed(chain, kept_at_ends):

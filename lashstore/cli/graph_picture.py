@@ -123,7 +123,7 @@ def _header(graph: SessionGraph, title: PictureTitle, layout: Layout) -> Iterato
     facts = f"revision {title.head_revision}, {len(graph.nodes)} nodes"
     if ends > 1:
         facts += f", {ends} branches"
-    left_out = f", {hidden} left out of long chains" if hidden else ""
+    left_out = f", {hidden} left out" if hidden else ""
     yield (
         f'<text class="title" x="{_MARGIN}" y="32">'
         f"{_safe(shortened('session ' + title.session_id, 80))}</text>"
@@ -162,10 +162,15 @@ def _node(place: Place, frame: _Frame, number: int | None) -> str:
     x, y = frame.x(place.lane), frame.y(place.row)
     aside = "" if place.is_active else ' class="aside"'
     if place.hidden_count:
+        what = (
+            f"a branch of {place.hidden_count}"
+            if place.is_folded
+            else (f"{place.hidden_count} more")
+        )
         return (
             f'<g{aside}><circle cx="{x}" cy="{y}" r="2.5" fill="#94a3b8"/>'
             f'<text class="more" x="{frame.text_x}" y="{y + 4}">… '
-            f"{place.hidden_count} more nodes …</text></g>"
+            f"{what} nodes …</text></g>"
         )
     node, role = place.node, role_of(place.node)
     colour = _COLOURS.get(role, _OTHER)

@@ -103,6 +103,27 @@ def test_long_chains_lose_their_middles():
     assert 8 == len(rows_of_layout(chain(8), most_rows=8))
 
 
+def test_branches_are_folded():
+    """
+    Where there are too many for the rows, each is one; a single node is.
+    """
+    parents = {"p0": None, **{f"p{n}": f"p{n - 1}" for n in range(1, 6)}}
+    twigs = {f"t{n}": f"p{n}" for n in range(5)}
+    leaves = {f"{twig}{n}": twig for twig in ("t0", "t1") for n in range(4)}
+    graph = graph_of("p5", **parents, **twigs, **leaves)
+
+    found = lay_out(graph, most_rows=11).places
+
+    assert 11 == len(found)
+    assert [("t0", 5), ("t1", 5)] == [
+        (place.node.node_id, place.hidden_count) for place in found if place.is_folded
+    ]
+    assert 19 == len(lay_out(graph).places)
+    drawn = draw_svg(graph, TITLE, most_rows=11)
+    assert "… a branch of 5 nodes …" in drawn
+    assert "10 left out" in drawn
+
+
 @pytest.mark.parametrize(("count", "most_rows"), [(1, 400), (300, 400), (2000, 400)])
 def test_svg(count, most_rows):
     """
