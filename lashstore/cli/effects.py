@@ -12,7 +12,7 @@ from lashstore.tables import EFFECT_COMPONENT
 from lashstore.tools.effect_views import EffectsWanted, EffectView, list_effects
 from lashstore.tools.reading import open_component
 
-from .listing import shortened, shown_hold, tell
+from .listing import CHARS, shown_hold, tell
 from .reading import (
     after_option,
     json_option,
@@ -22,6 +22,7 @@ from .reading import (
     shown_time,
     target_argument,
 )
+from .words import shortened
 
 _COLUMNS = {
     "scope": "left",
@@ -127,5 +128,5 @@ def _end(each: EffectView) -> str:
 
 def _outcome(each: EffectView) -> str:
     if each.error is not None:
-        return shortened(f"{each.error.code}: {each.error.message}")
+        return shortened(f"{each.error.code}: {each.error.message}", CHARS)
     return shown_bytes(each.outcome_bytes)

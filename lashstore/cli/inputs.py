@@ -26,7 +26,7 @@ _COLUMNS = {
     "state": "left",
     "turn": "left",
     "enqueued": "left",
-    "content": "left",
+    "content": "words",
     "claim": "left",
 }
 

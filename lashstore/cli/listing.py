@@ -11,9 +11,11 @@ import click
 from lashstore.codec import encode_json
 from lashstore.tools.pages import Damaged, HoldView
 
-from .reading import complain, one_line, print_json, shown_time
+from .reading import complain, print_json, shown_time
+from .words import shortened
 
-_CHARS = 60
+# Of a value that stands among others in a line.
+CHARS = 60
 
 
 def tell(page: Any, *, is_json: bool) -> None:
@@ -58,14 +60,4 @@ def shown_json(value: Any) -> str:
     Return the beginning of a value.
     """
     text = value if isinstance(value, str) else encode_json(value, "the value")
-    return shortened(text)
-
-
-def shortened(text: str, chars: int = _CHARS) -> str:
-    """
-    Return the beginning of a text, on one line.
-    """
-    # Cut first: a text may be megabytes.
-    line = one_line(text[: 4 * chars])
-    is_whole = len(line) <= chars and len(text) <= 4 * chars
-    return line if is_whole else line[: chars - 1] + "…"
+    return shortened(text, CHARS)

@@ -62,6 +62,9 @@ def run(
 
 def _lines(report: MaintenanceReport) -> Iterator[str]:
     for session in report.sessions:
+        if not any(each.row_count for each in session.removable.values()):
+            # Many have nothing to remove; the last line counts them.
+            continue
         if report.is_dry_run:
             yield f"{session.session_id}: would remove {_removable(session)}"
         else:
@@ -112,12 +115,13 @@ def _progress() -> Iterator[OnSession]:
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
     console = Console(stderr=True)
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    shown = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    with shown as progress:
         task = progress.add_task("", total=None)
 
         def on_session(session_id: str, count: int) -> Callable[[int], None]:
-            shown = one_line(session_id).replace("[", r"\[")
-            progress.reset(task, description=shown, total=count)
+            name = one_line(session_id).replace("[", r"\[")
+            progress.reset(task, description=name, total=count)
             return lambda removed: progress.advance(task, removed)
 
         yield on_session

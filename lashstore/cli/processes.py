@@ -38,7 +38,7 @@ _COLUMNS = {
     "last event": "left",
     "at": "left",
 }
-_EVENT_COLUMNS = {"seq": "right", "at": "left", "event": "left", "payload": "left"}
+_EVENT_COLUMNS = {"seq": "right", "at": "left", "event": "left", "payload": "words"}
 
 
 @click.command()

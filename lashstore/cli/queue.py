@@ -28,7 +28,7 @@ _COLUMNS = {
     "state": "left",
     "available": "left",
     "items": "right",
-    "first item": "left",
+    "first item": "words",
     "claim": "left",
 }
 

@@ -19,7 +19,7 @@ from lashstore.tools.trigger_views import (
     list_subscriptions,
 )
 
-from .listing import shortened, shown_json, tell
+from .listing import CHARS, shown_json, tell
 from .reading import (
     after_option,
     json_option,
@@ -28,6 +28,7 @@ from .reading import (
     shown_time,
     target_argument,
 )
+from .words import shortened
 
 _SUBSCRIPTIONS = {
     "subscription": "left",
@@ -46,7 +47,7 @@ _OCCURRENCES = {
     "source": "left",
     "source key": "left",
     "idempotency key": "left",
-    "payload": "left",
+    "payload": "words",
     "met": "right",
     "pending": "right",
     "errors": "right",
@@ -57,7 +58,7 @@ _PENDING = {
     "subscription": "left",
     "starts process": "left",
     "source": "left",
-    "payload": "left",
+    "payload": "words",
     "payload error": "left",
 }
 
@@ -122,7 +123,7 @@ def _subscription(each: TriggerSubscriptionRecord) -> tuple[str, ...]:
         registrant,
         each.name or "-",
         each.source_type,
-        shortened(each.source_key),
+        shortened(each.source_key, CHARS),
         each.target_label or each.target_identity.label or each.target_identity.kind,
         "-" if each.wake_target is None else each.wake_target.scope_id,
         shown_time(each.created_at_ms),
@@ -135,8 +136,8 @@ def _occurrence(view: OccurrenceView) -> tuple[str, ...]:
         each.occurrence_id,
         shown_time(each.occurred_at_ms),
         each.source_type,
-        shortened(each.source_key),
-        shortened(each.idempotency_key),
+        shortened(each.source_key, CHARS),
+        shortened(each.idempotency_key, CHARS),
         shown_json(each.payload),
         str(counts.delivery_count),
         str(counts.pending_count),

@@ -5,7 +5,6 @@
 import json
 import shutil
 import sqlite3
-import threading
 
 import pytest
 
@@ -19,6 +18,7 @@ from lashstore import (
     Synchronous,
 )
 from lashstore.model.options import CheckpointRetention
+from lashstore.model.pacing import Pace
 from lashstore.session_places import session_file_name
 from lashstore.testing import (
     acquire_lease,
@@ -27,6 +27,7 @@ from lashstore.testing import (
     message_node,
     next_turn_draft,
 )
+from lashstore.tools.maintaining import GC, VACUUM, maintain
 
 from .kit import assert_complains, files_of, run
 
@@ -180,39 +181,33 @@ def test_the_file_shrinks(root):
     assert session["bytes_after"] == path.stat().st_size < session["bytes_before"]
 
 
-def test_hosts_commit_between_the_steps(mine, monkeypatch):
+@pytest.mark.parametrize("kind", [GC, VACUUM], ids=["gc", "vacuum"])
+def test_hosts_commit_between_the_steps(mine, monkeypatch, kind):
     """
-    While a collection goes on, commits land, and what they name stays.
+    Between any two steps a host's commit lands, and what it names stays.
     """
     monkeypatch.setattr("lashstore.store.garbage._FIRST_STEP_BLOBS", 1)
-    monkeypatch.setattr("lashstore.store.garbage._STEP_BLOBS", 1)
+    monkeypatch.setattr("lashstore.store.maintenance._FIRST_ROWS", 1)
+    monkeypatch.setattr(Pace, "adapt", lambda *_: None)
+    counts = []
     with Store.open(mine, "chat", options=QUICK) as store:
-        lease = acquire_lease(store)
-        revision = store.load_session().head_revision
-        stop, landed = threading.Event(), []
+        lease, first = acquire_lease(store), store.load_session().head_revision
 
-        def commit_on():
-            while not stop.is_set() or not landed:
-                checkpoint = HydratedCheckpoint(tool_state={"n": len(landed)})
-                commit = make_commit(
-                    lease,
-                    message_node(f"late-{len(landed)}", parent=None),
-                    checkpoint=checkpoint,
-                    expected_head_revision=revision + len(landed),
-                )
-                landed.append(store.commit_runtime_state(commit))
+        def commit_after(count):
+            node = message_node(f"late-{len(counts)}", parent=None)
+            state = HydratedCheckpoint(tool_state={"n": len(counts)})
+            store.commit_runtime_state(make_commit(lease, node, checkpoint=state))
+            counts.append(count)
 
-        host = threading.Thread(target=commit_on)
-        host.start()
-        try:
-            assert 0 == run("gc", mine).exit_code
-            assert 0 == run("vacuum", mine).exit_code
-        finally:
-            stop.set()
-            host.join()
+        report = maintain(mine, kind, on_session=lambda _id, _count: commit_after)
 
-        assert {"n": len(landed) - 1} == store.load_session().checkpoint.tool_state
-        assert revision + len(landed) == store.load_session().head_revision
+        (session,) = report.sessions
+        assert sum(counts) == sum(session.removed.values())
+        # Ten blobs; five tombstones, of which one stays, and an input.
+        assert len(counts) >= 5
+        after = store.load_session()
+        assert {"n": len(counts) - 1} == after.checkpoint.tool_state
+        assert first + len(counts) == after.head_revision
 
 
 def test_a_damaged_session_is_left_out_and_told(sessions, request):
