@@ -36,7 +36,9 @@ FIND_TURN = (
 )
 ADD_TURN = (
     "INSERT INTO session_turn_commits (session_id, turn_id, turn_commit_hash,"
-    " result_json, committed_at_ms, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+    " result_json, committed_at_ms, head_revision, first_node_seq, node_count,"
+    " first_usage_seq, usage_count, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 NODE_COLUMNS = (
     "node_id, seq, parent_node_id, is_tombstoned, is_user_message, node_json, checksum"

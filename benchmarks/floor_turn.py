@@ -169,7 +169,11 @@ def decide(turn, encoded, fence, found, now):
         "checkpoint_ref": encoded.manifest_ref,
         "manifest": encoded.manifest_map,
     }
-    row = (SESSION, turn["turn_id"], encoded.turn_hash, to_json(result).decode(), now)
+    row = (
+        *(SESSION, turn["turn_id"], encoded.turn_hash, to_json(result).decode(), now),
+        *(head[1] + 1, last + 1, len(encoded.nodes)),
+        *((booked or 0) + 1, len(turn["usage"])),
+    )
     writes.append((ADD_TURN, (*row, checksum("turn", *row))))
     return head[1] + 1, writes
 

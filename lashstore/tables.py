@@ -230,7 +230,7 @@ session_nodes: sa.Table = _table(
         "seq",
         where="is_user_message = 1 AND is_tombstoned = 0",
     ),
-    # remove_tombstoned (vacuum).
+    # list_tombstoned (vacuum).
     _partial(
         "ix_session_nodes_tombstoned",
         "session_id",
@@ -338,7 +338,18 @@ session_turn_commits: sa.Table = _table(
     _text("turn_commit_hash"),
     _text("result_json"),
     _integer("committed_at_ms"),
+    # The result's revision, and which rows came with it: the first number and
+    # how many, of `session_nodes.seq` and of `session_usage.seq`; 0 and 0 for
+    # none. What a revision added is then found without a search.
+    _integer("head_revision"),
+    _integer("first_node_seq"),
+    _integer("node_count"),
+    _integer("first_usage_seq"),
+    _integer("usage_count"),
     _integer("checksum"),
+    _counters("first_node_seq", "node_count", "first_usage_seq", "usage_count"),
+    # list_page, list_between: commits in order.
+    sa.Index("ix_session_turn_commits_revision", "session_id", "head_revision"),
 )
 
 # One row per session that was ever leased. The row outlives the lease, so the

@@ -75,6 +75,36 @@ def any_of(column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bo
     return _AnyOf(column, texts(parameter))
 
 
+class _Octets(FunctionElement[Any]):
+    """
+    How many bytes a text or some bytes take, encoded and not compressed.
+    """
+
+    type = sa.BigInteger()
+    name = "octets"
+    inherit_cache = True
+
+
+@compiles(_Octets, "sqlite")
+def _sqlite_octets(element: Any, compiler: Any, **kw: Any) -> str:
+    # octet_length came with 3.43; length counts the characters of a text.
+    (column,) = element.clauses
+    return f"length(CAST({compiler.process(column, **kw)} AS BLOB))"
+
+
+@compiles(_Octets, "postgresql")
+def _postgresql_octets(element: Any, compiler: Any, **kw: Any) -> str:
+    (column,) = element.clauses
+    return f"octet_length({compiler.process(column, **kw)})"
+
+
+def octets(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """
+    Return the bytes of a text or of bytes.
+    """
+    return _Octets(column)
+
+
 def texts(parameter: str) -> sa.BindParameter[Any]:
     """
     Return the list of texts bound as *parameter*.

@@ -164,17 +164,26 @@ def scan_rows(
     Raises:
         ContentKeyError: Of *decode*: that a key is missing is no damage.
     """
-    decode = scan.decode if decode is None else decode
     statement = scan.statement.execution_options(yield_per=_PAGE)
     for row in connection.execute(statement, dict(values)):
-        key = "/".join(_printable(getattr(row, name)) for name in scan.key_names)
-        try:
-            value, error = decode(row), None
-        except ContentKeyError:
-            raise
-        except Exception as caught:  # noqa: BLE001, the row's damage, which is reported
-            value, error = None, caught
-        yield Scanned(key=key, row=row, value=value, error=error)
+        yield scanned(scan, row, decode=decode)
+
+
+def scanned(
+    scan: Scan, row: Any, *, decode: Callable[[Any], Any] | None = None
+) -> Scanned:
+    """
+    Verify and decode one row of a scan; see `scan_rows`.
+    """
+    decode = scan.decode if decode is None else decode
+    key = "/".join(_printable(getattr(row, name)) for name in scan.key_names)
+    try:
+        value, error = decode(row), None
+    except ContentKeyError:
+        raise
+    except Exception as caught:  # noqa: BLE001, the row's damage, which is reported
+        value, error = None, caught
+    return Scanned(key=key, row=row, value=value, error=error)
 
 
 def _printable(part: object) -> str:

@@ -27,10 +27,13 @@ from lashstore.tables import (
 )
 
 from ._dialect import BIND, any_of, count_up, insert_if_absent
+from ._listing import list_rows, listing
 from ._run import Runner
+from ._scan import Scanned
 from ._subscription_rows import (
     COLUMNS,
     KIND,
+    SUBSCRIPTION_SCAN,
     changes,
     checksum_fields,
     subscription_from_row,
@@ -156,6 +159,19 @@ def _list_by(query: SubscriptionQuery) -> sa.Select[Any]:
     if query.is_enabled is not None:
         statement = statement.where(_s.is_enabled == BIND("is_enabled"))
     return statement
+
+
+_look = listing(
+    SUBSCRIPTION_SCAN,
+    sa.tuple_(*_in_order)
+    > sa.tuple_(
+        BIND("after_key", type_=sa.Text), BIND("after_number", type_=sa.BigInteger)
+    ),
+    order_by=_in_order,
+)
+_find_place = sa.select(_s.registrant_key, _s.number).where(
+    _s.subscription_id == BIND("subscription_id")
+)
 
 
 class ReadSubscriptions(Record, frozen=True, kw_only=True):
@@ -309,6 +325,27 @@ class SubscriptionRepository:
             parameters["is_enabled"] = int(query.is_enabled)
         rows = self._connection.execute_once(_list_by(query), parameters)
         return tuple(subscription_from_row(row) for row in rows)
+
+    def look(
+        self, *, after_key: str, after_number: int, page: int
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* subscriptions behind a place of `find_place`, in
+        the order of `list_by`, damaged ones too: each decodes to a
+        `TriggerSubscriptionRecord`. Behind '' and 0 are all.
+        """
+        values = {"after_key": after_key, "after_number": after_number}
+        return list_rows(self._connection, _look, values, page=page)
+
+    def find_place(self, subscription_id: str) -> tuple[str, int] | None:
+        """
+        Return where a subscription stands among all; None: there is none of
+        this id.
+        """
+        row = self._connection.execute(
+            _find_place, {"subscription_id": subscription_id}
+        ).one_or_none()
+        return None if row is None else (row.registrant_key, row.number)
 
     def list_matching(self, occurrence: TriggerOccurrenceRecord) -> ReadSubscriptions:
         """

@@ -2,7 +2,7 @@
 Blob rows: contents by their SHA-256.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from lashstore.model.deltas import (
 )
 from lashstore.model.options import BlobProfile
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.tables import session_artifacts, session_blobs
 
 from . import _zstd
@@ -100,6 +101,32 @@ _remove_free = (
     .returning(_c.blob_ref, _c.base_ref)
 )
 _list_needed = sa.select(_c.base_ref).where(_is_session, any_of(_c.base_ref, "refs"))
+
+
+def _garbage_statement() -> sa.Select[Any]:
+    # What is needed, with all that it is stored as a difference to.
+    root = (
+        sa.select(_c.blob_ref, _c.base_ref)
+        .where(_is_session, any_of(_c.blob_ref, "refs") | _is_artifact)
+        .cte("needed", recursive=True)
+    )
+    base = session_blobs.alias("base")
+    needed = root.union(
+        sa.select(base.c.blob_ref, base.c.base_ref)
+        .select_from(root)
+        .join(
+            base,
+            (base.c.session_id == BIND("session_id"))
+            & (base.c.blob_ref == root.c.base_ref),
+        )
+    )
+    stored = sa.func.coalesce(sa.func.sum(sa.func.length(_c.content)), 0)
+    return sa.select(sa.func.count(), stored).where(
+        _is_session, _c.blob_ref.not_in(sa.select(needed.c.blob_ref))
+    )
+
+
+_sum_garbage = _garbage_statement()
 _list_page = (
     sa.select(
         _c.blob_ref,
@@ -440,6 +467,16 @@ class BlobRepository:
             _list_needed, {"session_id": session_id, "refs": refs}
         ).all()
         return frozenset(row[0] for row in rows)
+
+    def sum_garbage(self, session_id: str, refs: Collection[BlobRef]) -> RemovableSize:
+        """
+        Add up the blobs that are none of *refs*, that no artifact names, and
+        that none of these is stored as a difference to.
+        """
+        ((count, size),) = self._connection.execute(
+            _sum_garbage, {"session_id": session_id, "refs": sorted(refs)}
+        ).all()
+        return RemovableSize(row_count=count, content_bytes=int(size))
 
     def count(self, session_id: str) -> int:
         """

@@ -29,6 +29,9 @@ _list_oldest = (
     .order_by(_c.last_revision)
     .limit(sa.literal_column(str(OLDEST)))
 )
+_find_time = sa.select(sa.func.max(_c.named_at_ms)).where(
+    _is_session, _c.last_revision == BIND("revision")
+)
 _remove_until = (
     sa.delete(session_checkpoint_blobs)
     .where(_is_session, _is_named, _c.last_revision <= BIND("revision"))
@@ -97,6 +100,16 @@ class CheckpointBlobRepository:
             _remove_bases, {"session_id": session_id, "refs": refs}
         ).all()
         return tuple(row[0] for row in rows)
+
+    def find_time(self, session_id: str, revision: int) -> int | None:
+        """
+        Return when the commit of *revision* landed, if it was the last to name
+        some blob, as the head's always is; else None.
+        """
+        found: int | None = self._connection.execute(
+            _find_time, {"session_id": session_id, "revision": revision}
+        ).scalar_one_or_none()
+        return found
 
     def ask_oldest(self, session_id: str) -> Answer[tuple[NamedBlob, ...]]:
         """

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from lashstore.codec import row_checksum, stored_decoder, verify_row
 from lashstore.errors import CorruptRecordError
+from lashstore.model.commit import SeqSpan
 from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.tables import session_nodes, sessions
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, any_of, octets
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -36,6 +38,12 @@ _content = (
 
 _find = sa.select(*_content).where(_is_session, _c.node_id == BIND("node_id"))
 _list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
+# Not `_is_live`, for which the index of live parents might be taken.
+_list_span = (
+    sa.select(*_content)
+    .where(_is_session, _c.seq >= BIND("first"), _c.seq <= BIND("last"))
+    .order_by(_c.seq)
+)
 _list_all = sa.select(*_content).where(_is_session).order_by(_c.seq)
 _first_user_message = (
     sa.select(*_content)
@@ -132,18 +140,27 @@ _tombstone = (
     .values(is_tombstoned=sa.literal_column("1"), checksum=_flip_checksum)
     .returning(_c.is_user_message)
 )
-_child = session_nodes.alias("child")
-_remove_tombstoned = sa.delete(session_nodes).where(
-    _is_session,
-    _c.is_tombstoned == sa.literal_column("1"),
-    ~sa.exists()
-    .where(
-        _child.c.session_id == BIND("session_id"),
-        _child.c.parent_node_id == _c.node_id,
-        _child.c.is_tombstoned == sa.literal_column("0"),
-    )
-    .correlate(session_nodes),
+_is_tombstoned = _c.is_tombstoned == sa.literal_column("1")
+_list_tombstoned = (
+    sa.select(_c.node_id)
+    .where(_is_session, _is_tombstoned, _c.node_id > BIND("after_id", type_=sa.Text))
+    .order_by(_c.node_id)
+    .limit(BIND("page"))
 )
+# By itself: as a part of the removal, without statistics, PostgreSQL compares
+# every tombstone with every live node.
+_list_parents = (
+    sa.select(_c.parent_node_id)
+    .where(_is_session, any_of(_c.parent_node_id, "node_ids"), _is_live)
+    .distinct()
+)
+_remove_tombstoned = sa.delete(session_nodes).where(
+    _is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned
+)
+_sum_tombstoned = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(octets(_c.node_json)), sa.literal_column("0")),
+).where(_is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned)
 
 
 class NodeLookup(Record, frozen=True, kw_only=True):
@@ -245,6 +262,18 @@ class SessionGraphRepository:
         rows = self._connection.execute(_list_live, {"session_id": session_id}).all()
         return tuple(_node_from_row(session_id, row) for row in rows)
 
+    def list_span(self, session_id: str, span: SeqSpan) -> tuple[SessionNode, ...]:
+        """
+        Return the live nodes whose numbers are in *span*, in their order.
+        """
+        rows = self._connection.execute(
+            _list_span,
+            {"session_id": session_id, "first": span.first, "last": span.last},
+        ).all()
+        return tuple(
+            _node_from_row(session_id, row) for row in rows if not row.is_tombstoned
+        )
+
     def list_path(
         self, session_id: str, leaf_node_id: str, *, max_depth: int
     ) -> tuple[SessionNode, ...]:
@@ -278,6 +307,27 @@ class SessionGraphRepository:
                 rows[0].node_id, f"its parent {rows[0].parent_node_id!r} is missing"
             )
         return nodes
+
+    def list_path_end(
+        self, session_id: str, leaf_node_id: str, *, length: int
+    ) -> tuple[SessionNode, ...]:
+        """
+        Return the last *length* nodes at most of the path to a leaf, in its
+        order; empty if the leaf is unknown or tombstoned.
+        """
+        rows = self._connection.execute(
+            _list_path,
+            {
+                "session_id": session_id,
+                "leaf_node_id": leaf_node_id,
+                "max_depth": length - 1,
+            },
+        ).all()
+        return tuple(
+            _node_from_row(session_id, row)
+            for row in sorted(rows, key=lambda row: -row.depth)
+            if not row.is_tombstoned
+        )
 
     def first_user_message(self, session_id: str) -> SessionNode | None:
         """
@@ -347,14 +397,46 @@ class SessionGraphRepository:
         ).all()
         return tuple(bool(row.is_user_message) for row in rows)
 
-    def remove_tombstoned(self, session_id: str) -> int:
+    def list_tombstoned(
+        self, session_id: str, *, after_id: str, page: int
+    ) -> tuple[str, ...]:
         """
-        Remove the tombstones no live node names as its parent; return how
-        many there were.
+        Return the ids of up to *page* tombstones behind an id, in order.
         """
+        rows = self._connection.execute(
+            _list_tombstoned,
+            {"session_id": session_id, "after_id": after_id, "page": page},
+        ).all()
+        return tuple(row[0] for row in rows)
+
+    def remove_tombstoned(self, session_id: str, node_ids: Sequence[str]) -> int:
+        """
+        Remove those of the nodes that are tombstones and that no live node
+        names as its parent; return how many there were.
+        """
+        removable = self._without_parents(session_id, node_ids)
+        if not removable:
+            return 0
         return self._connection.execute(
-            _remove_tombstoned, {"session_id": session_id}
+            _remove_tombstoned, {"session_id": session_id, "node_ids": removable}
         ).rowcount
+
+    def sum_tombstoned(self, session_id: str, node_ids: Sequence[str]) -> RemovableSize:
+        """
+        Add up what `remove_tombstoned` would remove.
+        """
+        removable = self._without_parents(session_id, node_ids)
+        ((count, size),) = self._connection.execute(
+            _sum_tombstoned, {"session_id": session_id, "node_ids": removable}
+        ).all()
+        return RemovableSize(row_count=count, content_bytes=int(size))
+
+    def _without_parents(self, session_id: str, node_ids: Sequence[str]) -> list[str]:
+        rows = self._connection.execute(
+            _list_parents, {"session_id": session_id, "node_ids": node_ids}
+        ).all()
+        needed = {row[0] for row in rows}
+        return [node_id for node_id in node_ids if node_id not in needed]
 
     def list_stored(self, session_id: str) -> tuple[tuple[EncodedNode, bool], ...]:
         """

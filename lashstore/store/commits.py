@@ -15,9 +15,11 @@ from lashstore.errors import (
 )
 from lashstore.model.blobs import BlobRef, HydratedCheckpoint
 from lashstore.model.commit import (
+    NO_ROWS,
     PreparedCommit,
     RuntimeCommit,
     RuntimeCommitResult,
+    SeqSpan,
     check_admission,
     ended_turn_ids,
     find_replay,
@@ -256,8 +258,9 @@ class CommitStore(BlobStore, GarbageCollection):
         require_stamped = stamp_attachments(tx, commit.committed_attachment_ids)
         require_settled()
         self._add_blobs(tx, encoded.blobs, ready, encoded.kept_refs, asked_depths())
-        book_usage()
-        plan = self._write_graph(tx, prepared, head, asked_nodes())
+        usage = book_usage()
+        lookup = asked_nodes()
+        plan = self._write_graph(tx, prepared, head, lookup)
         tx.heads.put(
             StoredHead(
                 session_id=self.session_id,
@@ -283,7 +286,14 @@ class CommitStore(BlobStore, GarbageCollection):
             manifest=encoded.manifest,
         )
         if stamp is not None:
-            tx.turn_commits.add(self.session_id, stamp, result, now_ms=tx.now_ms)
+            tx.turn_commits.add(
+                self.session_id,
+                stamp,
+                result,
+                now_ms=tx.now_ms,
+                nodes=_inserted_rows(plan, lookup),
+                usage=usage,
+            )
         self._release(tx, lease, commit.release_session_execution_lease)
         return result
 
@@ -551,3 +561,9 @@ def stamp_attachments(
                 raise AttachmentNotFoundError(attachment_id=attachment_id)
 
     return require
+
+
+def _inserted_rows(plan: GraphPlan, lookup: NodeLookup) -> SeqSpan:
+    if not plan.inserted:
+        return NO_ROWS
+    return SeqSpan(first=lookup.last_seq + 1, count=len(plan.inserted))

@@ -269,6 +269,14 @@ def _check_turns(
         if not view.is_opened:
             continue
         result = scanned.value.result
+        if scanned.row.head_revision != result.head_revision:
+            findings.add(
+                FindingKind.ROW_INCONSISTENT,
+                f"it is filed under revision {scanned.row.head_revision}, but made "
+                f"{result.head_revision}",
+                table=table,
+                key=scanned.key,
+            )
         other = by_revision.setdefault(result.head_revision, scanned.key)
         if other != scanned.key:
             findings.add(

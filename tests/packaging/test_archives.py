@@ -117,6 +117,7 @@ def test_sdist_has_what_its_tests_need(packed):
         "README.md",
         "SECURITY.md",
         "hatch_build.py",
+        "mkdocs.yml",
         "noxfile.py",
         "pyproject.toml",
     } == packed - kept - benchmarks

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from psycopg.pq import ExecStatus
 
 from lashstore import repos
+from lashstore.repos._listing import Listing
 from lashstore.repos._run import _CompiledForServer
 from lashstore.tables import SESSION_TABLES
 
@@ -29,7 +30,7 @@ def session_statements(dialect):
     for info in pkgutil.iter_modules(repos.__path__):
         module = importlib.import_module(f"{repos.__name__}.{info.name}")
         for name, value in vars(module).items():
-            for n, each in enumerate(value if isinstance(value, list) else [value]):
+            for n, each in enumerate(_statements(value)):
                 if not isinstance(
                     each, sa.Select | sa.CompoundSelect | sa.Update | sa.Delete
                 ):
@@ -38,6 +39,12 @@ def session_statements(dialect):
                 if any(table.name in text for table in SESSION_TABLES):
                     found.append((f"{info.name}.{name}.{n}", _numbered(text)))
     return found
+
+
+def _statements(value):
+    if isinstance(value, Listing):
+        return [value.statement]
+    return value if isinstance(value, list) else [value]
 
 
 def _numbered(text):

@@ -81,7 +81,9 @@ REASONS = {
     "sessions._list_sealed.0": "doctor looks at every sealed session",
     "sessions._raise_seq.0": "a condition on the one row of the session",
     "checkpoint_blobs._remove_bases.0": "those that are bases only are few",
-    "graph._remove_tombstoned.0": "vacuum looks at every tombstone",
+    "blobs._sum_garbage.0": "a dry run of gc adds up every blob of the session",
+    "sizes._blobs.0": "stats add up every blob of all sessions",
+    "sizes._kept.0": "stats add up every blob of all sessions",
 }
 
 
@@ -113,7 +115,7 @@ def test_every_predicate_has_its_index(grown):
             if _complaint(node):
                 complaints.setdefault(name, []).append(node)
 
-    assert len(statements) == 93
+    assert len(statements) == 114
     assert {n: p for n, p in complaints.items() if n not in REASONS} == {}
 
 
