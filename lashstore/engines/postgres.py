@@ -49,7 +49,9 @@ from lashstore.repos.sessions import SessionRepository
 
 from .base import shown_url
 from .notifications import KEEPALIVES, Notifications
+from .pipeline import Pipeline, Receiver, Statement
 from .schema import create_tables, find_version, has_tables, require_version
+from .sent import SentStatement, StatementSentOnce
 
 T = TypeVar("T")
 
@@ -61,13 +63,14 @@ _CREATION_LOCK = 1
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.002
 _IDLE_PING_S = 5.0
-_PREPARE_AFTER = 5
 _POOL_TIMEOUT_S = 30
 _OWN_OPTIONS = ("schema", "pool_size")
 _BEGIN = {
-    False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    True: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    False: Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+    True: Statement("BEGIN ISOLATION LEVEL READ COMMITTED"),
 }
+_COMMIT = Statement("COMMIT")
+_ROLLBACK = Statement("ROLLBACK")
 _STATEMENT_TIMEOUT_MS = 30_000
 _POOL_SIZE = 16
 _CONNECT_TIMEOUT_S = 10
@@ -139,9 +142,14 @@ class ServerDialect(PGDialect_psycopg):
     """
 
     supports_statement_cache = True
+    # What repositories' statements are compiled to.
+    statement_kind = SentStatement
+    once_kind = StatementSentOnce
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
+        # libpq knows parameters by their numbers, psycopg's cursors by name.
+        self.numbered = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         # Compiled by repositories' runner; see lashstore.repos._run.
         self.statements: dict[Any, Any] = {}
         self.schema: str | None = None
@@ -162,6 +170,13 @@ class ServerDialect(PGDialect_psycopg):
             return not dbapi_connection.closed
         alive: bool = super().do_ping(dbapi_connection)  # type: ignore[no-untyped-call]
         return alive
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """
+        Undo what a connection is in the middle of, if it is.
+        """
+        if dbapi_connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().do_rollback(dbapi_connection)  # type: ignore[no-untyped-call]
 
 
 sa.dialects.registry.register(
@@ -209,7 +224,7 @@ class Server:
             )
         self.schema = None if schema is None else str(schema)
         dialect: Any = self.engine.dialect
-        dialect.schema = self.schema
+        dialect.schema = dialect.numbered.schema = self.schema
         sa.event.listen(self.engine, "connect", _inspect)
         self.notifications = Notifications(self._connect_listening, self.schema)
 
@@ -250,7 +265,7 @@ def _pool_size(url: sa.URL) -> int:
     return int(given)
 
 
-def _inspect(driver: Any, _record: Any) -> None:
+def _inspect(driver: Any, record: Any) -> None:
     try:
         _require_utf8(driver)
         # A proxy makes up the process id it tells its clients.
@@ -262,6 +277,7 @@ def _inspect(driver: Any, _record: Any) -> None:
         driver.close()
         raise
     driver.is_direct = pid == driver.info.backend_pid
+    record.info[PIPELINE] = Pipeline(driver)
 
 
 def _require_utf8(driver: Any) -> None:
@@ -610,6 +626,8 @@ class ServerDatabase:
         """
         try:
             with self._begun(is_write=True) as connection:
+                # Whoever else writes waits from here on.
+                self.await_lock()
                 yield connection
         except _UndoneError as undone:
             raise undone.error from undone.__cause__
@@ -651,9 +669,6 @@ class ServerDatabase:
         pool = self._server.engine.pool
         connection = self._server.engine.connect()
         try:
-            driver: Any = connection.connection.driver_connection
-            may_prepare = driver.is_direct and not dialect.has_proxy
-            driver.prepare_threshold = _PREPARE_AFTER if may_prepare else None
             if through_core:
                 connection = connection.execution_options(**{THROUGH_CORE: True})
             yield connection
@@ -704,17 +719,19 @@ class ServerDatabase:
             progress.is_committing = is_write
             connection.commit()
         else:
-            driver.autocommit = True
-            with driver.pipeline() as pipeline:
-                connection.info[PIPELINE] = pipeline
-                driver.execute(_BEGIN[is_write])
+            dialect: Any = connection.dialect
+            pipeline: Pipeline = connection.info[PIPELINE]
+            pipeline.open(may_prepare=driver.is_direct and not dialect.has_proxy)
+            try:
+                pipeline.send(_BEGIN[is_write], (), Receiver())
                 rows = Runner(connection)
                 rows.execute(_settings, self._timeouts())
                 yield rows
                 progress.is_committing = is_write
-                committed = driver.execute("COMMIT")
-            if committed.statusmessage != "COMMIT":
-                raise BackendError(_ROLLED_BACK)
+                _commit(pipeline, progress)
+            except Exception:
+                pipeline.abandon(_ROLLBACK)
+                raise
         driver.used_at = time.monotonic()
 
     def _timeouts(self) -> dict[str, Any]:
@@ -788,6 +805,21 @@ class _UndoneError(Exception):
         Tell whether *attempt*, from 0 on, was the last of its kind.
         """
         return attempt + 1 >= self._attempts
+
+
+def _commit(pipeline: Pipeline, progress: _Progress) -> None:
+    committed = Receiver()
+    pipeline.send(_COMMIT, (), committed)
+    try:
+        pipeline.close()
+    except psycopg.Error as error:
+        # What the server said of a statement before COMMIT means that it never
+        # came to that.
+        if error.sqlstate and pipeline.is_awaited(committed):
+            progress.is_committing = False
+        raise
+    if committed.result.command_status != b"COMMIT":
+        raise BackendError(_ROLLED_BACK)
 
 
 def _nothing() -> None:

@@ -5,13 +5,12 @@ Generic plans of every statement of the session repositories.
 import importlib
 import json
 import pkgutil
-import re
 
 import sqlalchemy as sa
 from psycopg.pq import ExecStatus
 
 from lashstore import repos
-from lashstore.repos._run import _CompiledForServer
+from lashstore.engines.sent import SentStatement
 from lashstore.tables import SESSION_TABLES
 
 _SETTINGS = (
@@ -32,17 +31,10 @@ def session_statements(dialect):
             for n, each in enumerate(value if isinstance(value, list) else [value]):
                 if not isinstance(each, sa.Select | sa.Update | sa.Delete):
                     continue
-                text = _CompiledForServer(each, dialect, None)._text
+                text = SentStatement(each, dialect, None)._text
                 if any(table.name in text for table in SESSION_TABLES):
-                    found.append((f"{info.name}.{name}.{n}", _numbered(text)))
+                    found.append((f"{info.name}.{name}.{n}", " ".join(text.split())))
     return found
-
-
-def _numbered(text):
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-    for number, name in enumerate(names, 1):
-        text = text.replace(f"%({name})s", f"${number}")
-    return " ".join(text.replace("%%", "%").split())
 
 
 def settle(connection):

@@ -22,6 +22,7 @@ from lashstore import (
     TurnWorkPayload,
 )
 from lashstore.engines import postgres as engine
+from lashstore.engines.pipeline import Statement
 
 WORK = QueuedWorkBatchDraft(payloads=(TurnWorkPayload(body=1),))
 
@@ -133,8 +134,9 @@ def test_a_commit_that_never_arrived_is_told_alike(wire, clean, open_store):
     Nobody on this side can tell the two apart.
     """
     store = open_store("one", wire.url(clean.url()))
+    name = Statement("COMMIT").name
     wire.cut = lambda is_client, kind, message: (
-        is_client and kind == b"P" and b"\0COMMIT\0" in message
+        is_client and kind == b"B" and name in message
     )
 
     with pytest.raises(BackendError, match="may be or not") as caught:
