@@ -35,21 +35,30 @@ class Statement:
     A statement as the server takes it, with `$1` for its first value.
     """
 
-    __slots__ = ("formats", "is_kept", "name", "text")
+    __slots__ = ("formats", "is_repeated", "keeps_plan", "name", "text")
 
     def __init__(
-        self, text: str, formats: Sequence[int] = (), *, is_kept: bool = True
+        self,
+        text: str,
+        formats: Sequence[int] = (),
+        *,
+        is_repeated: bool = True,
+        keeps_plan: bool = True,
     ) -> None:
         """
         Args:
             formats: For each value 1 if it is binary, else 0.
 
-            is_kept: Whether the server is to know it by its name.
+            is_repeated: Whether it is worth a name.
+
+            keeps_plan: Whether the server may plan it once for many
+                transactions.
         """
         self.text = text.encode()
         self.name = b"lash_" + hashlib.sha256(self.text).hexdigest()[:32].encode()
         self.formats = formats
-        self.is_kept = is_kept
+        self.is_repeated = is_repeated
+        self.keeps_plan = keeps_plan
 
 
 class Receiver:
@@ -104,12 +113,18 @@ class Pipeline:
         self._sent = 0
         self._asked = 0
         self._may_prepare = False
+        self._keeps_plans = False
 
-    def open(self, *, may_prepare: bool) -> None:
+    def open(self, *, may_prepare: bool, keeps_plans: bool) -> None:
         """
         Begin to send; what was awaited before is forgotten.
+
+        Args:
+            keeps_plans: Whether the server keeps the plan of what it knows by
+                name; what must be planned anew is then sent without one.
         """
         self._may_prepare = may_prepare
+        self._keeps_plans = keeps_plans
         self._awaited.clear()
         self._server.enter_pipeline_mode()
 
@@ -123,7 +138,11 @@ class Pipeline:
         Send a statement once, without waiting for what *receiver* gets.
         """
         server = self._server
-        if statement.is_kept and self._may_prepare:
+        if (
+            self._may_prepare
+            and statement.is_repeated
+            and (statement.keeps_plan or not self._keeps_plans)
+        ):
             if statement.name not in self._prepared:
                 server.send_prepare(statement.name, statement.text)
                 self._prepared.add(statement.name)

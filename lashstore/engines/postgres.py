@@ -116,24 +116,32 @@ _now = sa.select(
 _ROLLED_BACK = (
     "the server rolled the transaction back, since a statement in it had failed"
 )
-# Without fresh statistics the planner may read a whole table where an index
-# gives a row; all our statements look rows up (contract D25).
-_settings = sa.select(
-    *(
-        sa.func.set_config(name, value, sa.true())
-        for name, value in (
-            ("lock_timeout", sa.bindparam("lock_timeout", type_=sa.Text)),
-            ("statement_timeout", sa.bindparam("statement_timeout", type_=sa.Text)),
-            ("enable_seqscan", sa.literal_column("'off'")),
-            ("enable_hashjoin", sa.literal_column("'off'")),
-            ("enable_mergejoin", sa.literal_column("'off'")),
-            ("jit", sa.literal_column("'off'")),
-            # A plan kept from when a table was tiny would go on looking
-            # through all rows of a session for one of them.
-            ("plan_cache_mode", sa.literal_column("'force_custom_plan'")),
+
+
+def _settings_of(plan_cache_mode: str) -> sa.Select[Any]:
+    # Without fresh statistics the planner may read a whole table where an index
+    # gives a row; all our statements look rows up (contract D25).
+    return sa.select(
+        *(
+            sa.func.set_config(sa.literal_column(f"'{name}'"), value, sa.true())
+            for name, value in (
+                ("lock_timeout", sa.bindparam("lock_timeout", type_=sa.Text)),
+                ("statement_timeout", sa.bindparam("statement_timeout", type_=sa.Text)),
+                ("enable_seqscan", sa.literal_column("'off'")),
+                ("enable_hashjoin", sa.literal_column("'off'")),
+                ("enable_mergejoin", sa.literal_column("'off'")),
+                ("enable_sort", sa.literal_column("'off'")),
+                ("jit", sa.literal_column("'off'")),
+                ("plan_cache_mode", sa.literal_column(f"'{plan_cache_mode}'")),
+            )
         )
     )
-)
+
+
+# A session's statements say themselves which plans may be kept; all others are
+# planned each time: a plan kept from when a table was tiny would go on looking
+# through all rows for one of them.
+_SETTINGS = {True: _settings_of("auto"), False: _settings_of("force_custom_plan")}
 
 
 class ServerDialect(PGDialect_psycopg):
@@ -712,7 +720,7 @@ class ServerDatabase:
             driver.isolation_level = _isolation(is_write=is_write)
             driver.read_only = not is_write
             rows = Runner(connection)
-            rows.execute(_settings, self._timeouts())
+            rows.execute(_SETTINGS[False], self._timeouts())
             yield rows
             if driver.info.transaction_status == TransactionStatus.INERROR:
                 raise BackendError(_ROLLED_BACK)
@@ -721,11 +729,15 @@ class ServerDatabase:
         else:
             dialect: Any = connection.dialect
             pipeline: Pipeline = connection.info[PIPELINE]
-            pipeline.open(may_prepare=driver.is_direct and not dialect.has_proxy)
+            keeps_plans = self._identity is not None
+            pipeline.open(
+                may_prepare=driver.is_direct and not dialect.has_proxy,
+                keeps_plans=keeps_plans,
+            )
             try:
                 pipeline.send(_BEGIN[is_write], (), Receiver())
                 rows = Runner(connection)
-                rows.execute(_settings, self._timeouts())
+                rows.execute(_SETTINGS[keeps_plans], self._timeouts())
                 yield rows
                 progress.is_committing = is_write
                 _commit(pipeline, progress)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import visitors
 
+from lashstore.repos._dialect import KEEPS_PLAN
 from lashstore.repos._run import _Compiled, _Result, row_maker
 
 from .pipeline import Pipeline, Receiver, Statement
@@ -86,12 +88,29 @@ class SentResult(_Result):
         return self._receiver.rowcount
 
 
+def keeps_plan(statement: Any) -> bool:
+    """
+    Tell whether a statement may be planned once for many transactions.
+
+    A plan is made for tables as they are, and the wrong index costs next to
+    nothing while they are small: it would read a whole session a row once they
+    are not. So it is kept where there is nothing to choose, and where a
+    statement says so.
+    """
+    if KEEPS_PLAN.items() <= statement.get_execution_options().items():
+        return True
+    if isinstance(statement, sa.Insert):
+        return statement.select is None
+    tables = [one for one in visitors.iterate(statement) if isinstance(one, sa.Table)]
+    return not any(table.indexes for table in tables)
+
+
 class SentStatement(_Compiled):
     """
     A statement that is sent without waiting for what comes back.
     """
 
-    is_kept = True
+    is_repeated = True
 
     def __init__(
         self, statement: Any, dialect: Any, column_keys: list[str] | None
@@ -102,7 +121,12 @@ class SentStatement(_Compiled):
             _BINARY if isinstance(kind, sa.LargeBinary) else _TEXT
             for kind in self._types
         ]
-        self._statement = Statement(self._text, formats, is_kept=self.is_kept)
+        self._statement = Statement(
+            self._text,
+            formats,
+            is_repeated=self.is_repeated,
+            keeps_plan=keeps_plan(statement),
+        )
 
     def run(self, driver: Pipeline, values: Mapping[str, Any]) -> SentResult:
         """
@@ -139,7 +163,7 @@ class SentStatement(_Compiled):
 
 class StatementSentOnce(SentStatement):
     """
-    A statement put together for one call: the server need not keep it.
+    A statement put together for one call: the server need not know it again.
     """
 
-    is_kept = False
+    is_repeated = False

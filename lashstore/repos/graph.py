@@ -13,7 +13,7 @@ from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
 from lashstore.model.record import Record
 from lashstore.tables import session_nodes, sessions
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, KEEPS_PLAN, any_of, texts
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -31,7 +31,12 @@ _content = (
 )
 
 _find = sa.select(*_content).where(_is_session, _c.node_id == BIND("node_id"))
-_list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
+_list_live = (
+    sa.select(*_content)
+    .where(_is_session, _is_live)
+    .order_by(_c.seq)
+    .execution_options(**KEEPS_PLAN)
+)
 _list_all = sa.select(*_content).where(_is_session).order_by(_c.seq)
 _first_user_message = (
     sa.select(*_content)
@@ -56,6 +61,36 @@ _list_for_commit = (
     )
     .where(sessions.c.session_id == BIND("session_id"))
 )
+
+
+def _server_statement_for_commit() -> sa.Select[Any]:
+    # The same in a way that leaves PostgreSQL's planner no choice. While it
+    # takes sessions for short, reading one whole costs it no more than reading
+    # a row by its key; but only the key's index gives the first row behind an
+    # id without sorting. And it takes ids that it is not shown for ten, so that
+    # a plan for these ids looks no better than one for any.
+    wanted = (
+        sa.func.unnest(sa.select(texts("node_ids")).scalar_subquery())
+        .table_valued(sa.column("node_id", sa.Text))
+        .render_derived(name="wanted")
+    )
+    nearest = (
+        sa.select(*_content)
+        .where(_is_session, _c.node_id >= wanted.c.node_id)
+        .order_by(_c.node_id)
+        .limit(sa.literal_column("1"))
+        .lateral("nearest")
+    )
+    found = wanted.join(nearest, nearest.c.node_id == wanted.c.node_id)
+    return (
+        sa.select(_last_seq.label("last_seq"), *nearest.c)
+        .select_from(sessions.outerjoin(found, sa.true()))
+        .where(sessions.c.session_id == BIND("session_id"))
+        .execution_options(**KEEPS_PLAN)
+    )
+
+
+_list_for_commit_on_server = _server_statement_for_commit()
 
 
 def _path_statement() -> sa.Select[Any]:
@@ -294,7 +329,10 @@ class SessionGraphRepository:
         if not node_ids:
             return NodeLookup
         found = self._connection.execute(
-            _list_for_commit, {"session_id": session_id, "node_ids": node_ids}
+            _list_for_commit_on_server
+            if self._connection.locks_rows
+            else _list_for_commit,
+            {"session_id": session_id, "node_ids": node_ids},
         )
         return lambda: _lookup_from_rows(session_id, found.all())
 

@@ -18,7 +18,7 @@ from lashstore.model.usage import (
 )
 from lashstore.tables import session_usage, session_usage_totals, sessions
 
-from ._dialect import BIND, any_of, upsert
+from ._dialect import BIND, KEEPS_PLAN, any_of, upsert
 from ._run import Runner
 from ._scan import session_scan
 
@@ -35,6 +35,7 @@ _list_totals = (
     sa.select(*(_t[name] for name in _CONTENT), _t.checksum)
     .where(_t.session_id == BIND("session_id"))
     .order_by(_t.seq)
+    .execution_options(**KEEPS_PLAN)
 )
 _last_seq = (
     sa.select(sa.func.max(_d.seq))
@@ -55,6 +56,7 @@ _list_for_booking = (
         )
     )
     .where(sessions.c.session_id == BIND("session_id"))
+    .execution_options(**KEEPS_PLAN)
 )
 _add = sa.insert(session_usage)
 _put_totals = upsert(session_usage_totals, (*USAGE_COUNTERS, "checksum"))

@@ -15,11 +15,11 @@ from lashstore.tables import SESSION_TABLES
 
 _SETTINGS = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    " SET jit = off"
+    " SET enable_sort = off; SET jit = off"
 )
 
 
-def session_statements(dialect):
+def session_statements(dialect, is_wanted=lambda _: True):
     """
     Return (module and name, text) of each statement that reads rows of a
     session, with numbered parameters.
@@ -30,6 +30,8 @@ def session_statements(dialect):
         for name, value in vars(module).items():
             for n, each in enumerate(value if isinstance(value, list) else [value]):
                 if not isinstance(each, sa.Select | sa.Update | sa.Delete):
+                    continue
+                if not is_wanted(each):
                     continue
                 text = SentStatement(each, dialect, None)._text
                 if any(table.name in text for table in SESSION_TABLES):
@@ -64,3 +66,14 @@ def nodes_of(plan):
     yield plan
     for child in plan.get("Plans", ()):
         yield from nodes_of(child)
+
+
+def lookups_of(connection, text):
+    """
+    Return what a statement's plan looks up: each index with its condition.
+    """
+    return {
+        (node["Index Name"], node.get("Index Cond"))
+        for node in generic_plan(connection, text)
+        if "Index Name" in node
+    }
