@@ -236,8 +236,9 @@ class CommitStore(BlobStore, GarbageCollection):
         ready: ReadyBlobs,
     ) -> RuntimeCommitResult:
         commit, stamp = prepared.commit, prepared.commit.turn_commit
-        # Everything is asked before the first answer is looked at, and again
-        # once the commit is admitted: on a server that is one wait each.
+        # Everything is asked before the first answer is looked at, and what
+        # changes something once the commit is admitted: on a server that is
+        # one wait each.
         asked_turn = (
             (lambda: None)
             if stamp is None
@@ -245,6 +246,12 @@ class CommitStore(BlobStore, GarbageCollection):
         )
         asked_head = tx.heads.ask(self.session_id)
         asked_lease = tx.execution_leases.ask(self.session_id)
+        encoded = commit.checkpoint.encoded
+        asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
+        book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)
+        asked_nodes = tx.graph.ask_for_commit(
+            self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
+        )
         head, lease = asked_head(), asked_lease()
         replayed = find_replay(commit, asked_turn())
         if replayed is not None:
@@ -252,13 +259,7 @@ class CommitStore(BlobStore, GarbageCollection):
             return replayed
         revision = 0 if head is None else head.head_revision
         check_admission(commit, lease, head_revision=revision, now_ms=tx.now_ms)
-        encoded = commit.checkpoint.encoded
         require_settled = self._settle_claims(tx, commit)
-        asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
-        book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)
-        asked_nodes = tx.graph.ask_for_commit(
-            self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
-        )
         asked_oldest = ask_oldest(
             tx, self._options.checkpoint_retention, head_revision=revision + 1
         )
