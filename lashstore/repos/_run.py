@@ -8,10 +8,10 @@ dialect and then given to the driver as text. Whoever listens to SQLAlchemy's
 cursor events, a tracer or a test that counts statements, gets them: while
 anybody listens, and on engines that are not ours, Core runs the statement.
 
-On a server a statement is only sent (`lashstore.engines.sent`): its result is
-waited for when somebody asks for it, and one wait fetches all results up to
-there. So a transaction costs a round trip a question that depends on an answer,
-not one a statement.
+On a server a statement is only sent (`lashstore.engines.postgres.sent`): its
+result is waited for when somebody asks for it, and one wait fetches all results
+up to there. So a transaction costs a round trip a question that depends on an
+answer, not one a statement.
 """
 
 import functools

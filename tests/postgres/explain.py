@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from psycopg.pq import ExecStatus
 
 from lashstore import repos
-from lashstore.engines.sent import SentStatement
+from lashstore.engines.postgres.sent import SentStatement
 from lashstore.tables import SESSION_TABLES
 
 _SETTINGS = (

@@ -19,10 +19,11 @@ from lashstore import (
     Store,
     StoreBusyError,
     StoreClosedError,
+    StoreOptions,
     TurnWorkPayload,
 )
-from lashstore.engines import postgres as engine
-from lashstore.engines.pipeline import Statement
+from lashstore.engines.postgres import pool, transactions
+from lashstore.engines.postgres.pipeline import Statement
 
 WORK = QueuedWorkBatchDraft(payloads=(TurnWorkPayload(body=1),))
 
@@ -222,7 +223,7 @@ def test_an_exhausted_pool_is_busy(clean, open_store, monkeypatch):
     """
     A thread that can have no connection in time is told to come again.
     """
-    monkeypatch.setattr(engine, "_POOL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(pool, "_POOL_TIMEOUT_S", 0.1)
     store = open_store("one", clean.url(pool_size="1"))
 
     with store.transaction() as tx:
@@ -354,8 +355,8 @@ def test_a_slow_statement_is_cut_off(open_store, monkeypatch):
     """
     No statement runs longer than the bound: the caller is told to retry.
     """
-    monkeypatch.setattr(engine, "_STATEMENT_TIMEOUT_MS", 0)
-    store = open_store("one", options=engine.StoreOptions(busy_timeout_ms=50))
+    monkeypatch.setattr(transactions, "_STATEMENT_TIMEOUT_MS", 0)
+    store = open_store("one", options=StoreOptions(busy_timeout_ms=50))
 
     with pytest.raises(StoreBusyError):
         store._read(

@@ -17,7 +17,7 @@ from lashstore import (
     StoreOptions,
 )
 from lashstore.engines.postgres import open_any_version
-from lashstore.engines.sent import keeps_plan
+from lashstore.engines.postgres.sent import keeps_plan
 from lashstore.repos._run import Runner
 from lashstore.tables import SESSION_TABLES
 
