@@ -31,7 +31,7 @@ WORK = QueuedWorkBatchDraft(payloads=(TurnWorkPayload(body=1),))
 def _kill_all(server):
     with server.connect() as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
             " WHERE application_name = 'lashstore'"
         )
 
@@ -60,6 +60,29 @@ def test_a_connection_lost_before_commit_is_run_again(clean, open_store):
 
     assert _kill_inside(clean, store, 1) == (2, 2)
     assert store.enqueue_queued_work(WORK).enqueue_seq == 3
+
+
+def test_what_was_lost_with_its_commit_is_run_again_if_it_cannot_have_landed(
+    clean, open_store
+):
+    """
+    Writes and COMMIT are sent together; the server's answer to a write says
+    that it never came to COMMIT.
+    """
+    store = open_store("one")
+    runs = []
+
+    def operation(tx):
+        runs.append(None)
+        seq = tx.sessions.next_admission_seq("one")
+        if len(runs) == 1:
+            _kill_all(clean)
+        tx.sessions.raise_admission_seq("one", seq + 10)
+        return seq
+
+    assert store._write(operation) == 1
+    assert len(runs) == 2
+    assert store.enqueue_queued_work(WORK).enqueue_seq == 12
 
 
 def test_a_connection_lost_again_is_the_caller_s_to_know(clean, open_store):
