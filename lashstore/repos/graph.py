@@ -83,7 +83,7 @@ def _server_statement_for_commit() -> sa.Select[Any]:
     )
     found = wanted.join(nearest, nearest.c.node_id == wanted.c.node_id)
     return (
-        sa.select(_last_seq.label("last_seq"), *nearest.c)
+        sa.select(*nearest.c, _last_seq.label("last_seq"))
         .select_from(sessions.outerjoin(found, sa.true()))
         .where(sessions.c.session_id == BIND("session_id"))
         .execution_options(**KEEPS_PLAN)
