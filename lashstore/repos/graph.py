@@ -274,8 +274,14 @@ class SessionGraphRepository:
         """
         Return every live node in insertion order.
         """
-        rows = self._connection.execute(_list_live, {"session_id": session_id}).all()
-        return tuple(_node_from_row(session_id, row) for row in rows)
+        return self.ask_live(session_id)()
+
+    def ask_live(self, session_id: str) -> Answer[tuple[SessionNode, ...]]:
+        """
+        Ask for what `list_live` returns.
+        """
+        found = self._connection.execute(_list_live, {"session_id": session_id})
+        return lambda: tuple(_node_from_row(session_id, row) for row in found.all())
 
     def list_path(
         self, session_id: str, leaf_node_id: str, *, max_depth: int
@@ -288,14 +294,27 @@ class SessionGraphRepository:
             CorruptRecordError: A parent is missing, or the parents form a
                 cycle, which shows as more live nodes than *max_depth*.
         """
-        rows = self._connection.execute(
+        return self.ask_path(session_id, leaf_node_id, max_depth=max_depth)()
+
+    def ask_path(
+        self, session_id: str, leaf_node_id: str, *, max_depth: int
+    ) -> Answer[tuple[SessionNode, ...]]:
+        """
+        Ask for what `list_path` returns.
+        """
+        found = self._connection.execute(
             _list_path,
             {
                 "session_id": session_id,
                 "leaf_node_id": leaf_node_id,
                 "max_depth": max_depth,
             },
-        ).all()
+        )
+        return lambda: self._path(session_id, found.all(), max_depth=max_depth)
+
+    def _path(
+        self, session_id: str, rows: list[Any], *, max_depth: int
+    ) -> tuple[SessionNode, ...]:
         rows = sorted(rows, key=lambda row: -row.depth)
         if rows and rows[0].depth > max_depth and not rows[0].is_tombstoned:
             raise _broken_path(rows[0].node_id, "its parents form a cycle")

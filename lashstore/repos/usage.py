@@ -19,7 +19,7 @@ from lashstore.model.usage import (
 from lashstore.tables import session_usage, session_usage_totals, sessions
 
 from ._dialect import BIND, KEEPS_PLAN, any_of, upsert
-from ._run import Runner
+from ._run import Answer, Runner
 from ._scan import session_scan
 
 _d = session_usage.c
@@ -132,10 +132,16 @@ class UsageRepository:
         Return the ledger, merged by source and model, in order of first
         appearance.
         """
-        rows = self._connection.execute(_list_totals, {"session_id": session_id}).all()
-        return tuple(
+        return self.ask_totals(session_id)()
+
+    def ask_totals(self, session_id: str) -> Answer[tuple[TokenLedgerEntry, ...]]:
+        """
+        Ask for what `list_totals` returns.
+        """
+        found = self._connection.execute(_list_totals, {"session_id": session_id})
+        return lambda: tuple(
             _total_from_row("session_usage_totals", session_id, row).entry
-            for row in rows
+            for row in found.all()
         )
 
     def book(self, session_id: str, deltas: Sequence[TokenLedgerEntry]) -> None:
