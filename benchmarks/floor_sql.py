@@ -68,6 +68,13 @@ LIST_NODES = (
 HAS_BLOBS = (
     "SELECT blob_ref FROM session_blobs WHERE session_id = ? AND blob_ref IN (?, ?)"
 )
+HAS_BLOBS_AND_BASE = (
+    "SELECT blob_ref FROM session_blobs WHERE session_id = ? AND blob_ref IN (?, ?, ?)"
+)
+ADD_DELTA = (
+    "INSERT OR IGNORE INTO session_blobs (session_id, blob_ref, kind, compression,"
+    " raw_bytes, base_ref, chain_depth, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 ADD_BLOB = (
     "INSERT OR IGNORE INTO session_blobs (session_id, blob_ref, kind, compression,"
     " raw_bytes, base_ref, chain_depth, content) VALUES (?, ?, ?, ?, ?, NULL, 0, ?)"

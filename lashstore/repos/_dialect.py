@@ -3,6 +3,7 @@ What the engines spell differently inside a statement.
 """
 
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,6 +13,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 BIND = sa.bindparam
+
+# Execution option of a statement on a table with several indexes that takes the
+# right one whatever the table holds, so that PostgreSQL may plan it once for
+# many transactions. tests/postgres/test_plans.py has each to prove it.
+KEEPS_PLAN = MappingProxyType({"lashstore_keeps_plan": True})
 
 
 # How a list of texts reads in a statement for SQLite, its place included.

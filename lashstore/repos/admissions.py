@@ -19,7 +19,7 @@ from lashstore.tables import (
 )
 
 from . import heads, leases, turn_commits
-from ._dialect import BIND
+from ._dialect import BIND, KEEPS_PLAN
 from ._run import Answer, Runner
 from .heads import WAS_COMMITTED, StoredHead
 
@@ -65,6 +65,7 @@ _find = (
         .outerjoin(session_turn_commits, _has_turn)
     )
     .where(_s.session_id == BIND("session_id"))
+    .execution_options(**KEEPS_PLAN)
 )
 
 

@@ -24,7 +24,7 @@ from lashstore.model.space import RemovableSize
 from lashstore.tables import session_artifacts, session_blobs
 
 from . import _zstd
-from ._dialect import BIND, any_of, insert_if_absent
+from ._dialect import BIND, KEEPS_PLAN, any_of, insert_if_absent
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -41,9 +41,15 @@ _content = (
     _c.chain_depth,
     _c.content,
 )
-_list = sa.select(*_content).where(_is_session, any_of(_c.blob_ref, "refs"))
-_list_depths = sa.select(_c.blob_ref, _c.chain_depth).where(
-    _is_session, any_of(_c.blob_ref, "refs")
+_list = (
+    sa.select(*_content)
+    .where(_is_session, any_of(_c.blob_ref, "refs"))
+    .execution_options(**KEEPS_PLAN)
+)
+_list_depths = (
+    sa.select(_c.blob_ref, _c.chain_depth)
+    .where(_is_session, any_of(_c.blob_ref, "refs"))
+    .execution_options(**KEEPS_PLAN)
 )
 
 

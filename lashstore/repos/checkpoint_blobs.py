@@ -10,7 +10,7 @@ from lashstore.model.blobs import BlobRef
 from lashstore.model.retention import NamedBlob
 from lashstore.tables import session_checkpoint_blobs
 
-from ._dialect import BIND, any_of, upsert
+from ._dialect import BIND, KEEPS_PLAN, any_of, upsert
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -28,6 +28,7 @@ _list_oldest = (
     .where(_is_session, _is_named)
     .order_by(_c.last_revision)
     .limit(sa.literal_column(str(OLDEST)))
+    .execution_options(**KEEPS_PLAN)
 )
 _find_time = sa.select(sa.func.max(_c.named_at_ms)).where(
     _is_session, _c.last_revision == BIND("revision")

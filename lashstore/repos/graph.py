@@ -16,7 +16,7 @@ from lashstore.model.record import Record
 from lashstore.model.space import RemovableSize
 from lashstore.tables import session_nodes, sessions
 
-from ._dialect import BIND, any_of, octets
+from ._dialect import BIND, KEEPS_PLAN, any_of, octets, texts
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -37,7 +37,12 @@ _content = (
 )
 
 _find = sa.select(*_content).where(_is_session, _c.node_id == BIND("node_id"))
-_list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
+_list_live = (
+    sa.select(*_content)
+    .where(_is_session, _is_live)
+    .order_by(_c.seq)
+    .execution_options(**KEEPS_PLAN)
+)
 # Not `_is_live`, for which the index of live parents might be taken.
 _list_span = (
     sa.select(*_content)
@@ -68,6 +73,36 @@ _list_for_commit = (
     )
     .where(sessions.c.session_id == BIND("session_id"))
 )
+
+
+def _server_statement_for_commit() -> sa.Select[Any]:
+    # The same in a way that leaves PostgreSQL's planner no choice. While it
+    # takes sessions for short, reading one whole costs it no more than reading
+    # a row by its key; but only the key's index gives the first row behind an
+    # id without sorting. And it takes ids that it is not shown for ten, so that
+    # a plan for these ids looks no better than one for any.
+    wanted = (
+        sa.func.unnest(sa.select(texts("node_ids")).scalar_subquery())
+        .table_valued(sa.column("node_id", sa.Text))
+        .render_derived(name="wanted")
+    )
+    nearest = (
+        sa.select(*_content)
+        .where(_is_session, _c.node_id >= wanted.c.node_id)
+        .order_by(_c.node_id)
+        .limit(sa.literal_column("1"))
+        .lateral("nearest")
+    )
+    found = wanted.join(nearest, nearest.c.node_id == wanted.c.node_id)
+    return (
+        sa.select(*nearest.c, _last_seq.label("last_seq"))
+        .select_from(sessions.outerjoin(found, sa.true()))
+        .where(sessions.c.session_id == BIND("session_id"))
+        .execution_options(**KEEPS_PLAN)
+    )
+
+
+_list_for_commit_on_server = _server_statement_for_commit()
 
 
 def _path_statement() -> sa.Select[Any]:
@@ -259,8 +294,14 @@ class SessionGraphRepository:
         """
         Return every live node in insertion order.
         """
-        rows = self._connection.execute(_list_live, {"session_id": session_id}).all()
-        return tuple(_node_from_row(session_id, row) for row in rows)
+        return self.ask_live(session_id)()
+
+    def ask_live(self, session_id: str) -> Answer[tuple[SessionNode, ...]]:
+        """
+        Ask for what `list_live` returns.
+        """
+        found = self._connection.execute(_list_live, {"session_id": session_id})
+        return lambda: tuple(_node_from_row(session_id, row) for row in found.all())
 
     def list_span(self, session_id: str, span: SeqSpan) -> tuple[SessionNode, ...]:
         """
@@ -285,14 +326,27 @@ class SessionGraphRepository:
             CorruptRecordError: A parent is missing, or the parents form a
                 cycle, which shows as more live nodes than *max_depth*.
         """
-        rows = self._connection.execute(
+        return self.ask_path(session_id, leaf_node_id, max_depth=max_depth)()
+
+    def ask_path(
+        self, session_id: str, leaf_node_id: str, *, max_depth: int
+    ) -> Answer[tuple[SessionNode, ...]]:
+        """
+        Ask for what `list_path` returns.
+        """
+        found = self._connection.execute(
             _list_path,
             {
                 "session_id": session_id,
                 "leaf_node_id": leaf_node_id,
                 "max_depth": max_depth,
             },
-        ).all()
+        )
+        return lambda: self._path(session_id, found.all(), max_depth=max_depth)
+
+    def _path(
+        self, session_id: str, rows: list[Any], *, max_depth: int
+    ) -> tuple[SessionNode, ...]:
         rows = sorted(rows, key=attrgetter("depth"), reverse=True)
         if rows and rows[0].depth > max_depth and not rows[0].is_tombstoned:
             raise _broken_path(rows[0].node_id, "its parents form a cycle")
@@ -347,7 +401,10 @@ class SessionGraphRepository:
         if not node_ids:
             return NodeLookup
         found = self._connection.execute(
-            _list_for_commit, {"session_id": session_id, "node_ids": node_ids}
+            _list_for_commit_on_server
+            if self._connection.locks_rows
+            else _list_for_commit,
+            {"session_id": session_id, "node_ids": node_ids},
         )
         return lambda: _lookup_from_rows(session_id, found.all())
 

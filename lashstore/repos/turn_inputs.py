@@ -48,7 +48,7 @@ from ._claims import (
     renew,
     renew_statement,
 )
-from ._dialect import BIND, any_of, octets
+from ._dialect import BIND, KEEPS_PLAN, any_of, octets
 from ._listing import list_rows, listing
 from ._run import Answer, Runner
 from ._scan import Scanned, session_scan
@@ -210,6 +210,7 @@ _defer_turns = (
         any_of(_c.turn_id, "turn_ids"),
     )
     .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
+    .execution_options(**KEEPS_PLAN)
 )
 _defer_orphaned = (
     sa.update(session_turn_inputs)

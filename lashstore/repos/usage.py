@@ -19,8 +19,8 @@ from lashstore.model.usage import (
 )
 from lashstore.tables import session_usage, session_usage_totals, sessions
 
-from ._dialect import BIND, any_of, upsert
-from ._run import Runner
+from ._dialect import BIND, KEEPS_PLAN, any_of, upsert
+from ._run import Answer, Runner
 from ._scan import session_scan
 
 _d = session_usage.c
@@ -37,6 +37,7 @@ _list_totals = (
     sa.select(*(_t[name] for name in _CONTENT), _t.checksum)
     .where(_t.session_id == BIND("session_id"))
     .order_by(_t.seq)
+    .execution_options(**KEEPS_PLAN)
 )
 _last_seq = (
     sa.select(sa.func.max(_d.seq))
@@ -57,6 +58,7 @@ _list_for_booking = (
         )
     )
     .where(sessions.c.session_id == BIND("session_id"))
+    .execution_options(**KEEPS_PLAN)
 )
 _add = sa.insert(session_usage)
 _put_totals = upsert(session_usage_totals, (*USAGE_COUNTERS, "checksum"))
@@ -147,10 +149,16 @@ class UsageRepository:
         Return the ledger, merged by source and model, in order of first
         appearance.
         """
-        rows = self._connection.execute(_list_totals, {"session_id": session_id}).all()
-        return tuple(
+        return self.ask_totals(session_id)()
+
+    def ask_totals(self, session_id: str) -> Answer[tuple[TokenLedgerEntry, ...]]:
+        """
+        Ask for what `list_totals` returns.
+        """
+        found = self._connection.execute(_list_totals, {"session_id": session_id})
+        return lambda: tuple(
             _total_from_row("session_usage_totals", session_id, row).entry
-            for row in rows
+            for row in found.all()
         )
 
     def book(self, session_id: str, deltas: Sequence[TokenLedgerEntry]) -> None:
