@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+DOCS_READY := .venv-docs/ready
+DIST_READY := .venv-dist/ready
 
-.PHONY: demo test lint typing bench bench-peers bench-page crash-replay campaign clean \
+.PHONY: demo test lint typing dist nox docs docs-serve diagrams bench bench-peers bench-page crash-replay campaign clean \
 	crash faults power-cut damage contention mutations load-postgres scale-postgres
 
 demo: $(READY)
@@ -18,6 +20,31 @@ lint: $(READY)
 
 typing: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy examples
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+# Builds wheel and sdist into dist.
+dist: $(DIST_READY)
+	rm -rf dist
+	.venv-dist/bin/python -m build --quiet
+	.venv-dist/bin/twine check --strict dist/*
+
+# Tests on every Python there is, types, the wheel, the sdist, the documents.
+nox: $(DIST_READY)
+	.venv-dist/bin/nox $(ARGS)
+
+# The site, in build/site. Its environment is its own: tests need not wait for
+# what only the site takes. The notice is in ADR 25.
+docs: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html is the first page"
+
+docs-serve: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs serve
+
+# Draws docs/diagrams from the tables and the state machines.
+diagrams: $(READY)
+	$(BIN)/python tools/make_diagrams.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -63,5 +90,15 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	touch $@
 
+$(DIST_READY): pyproject.toml
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dist]"
+	touch $@
+
+$(DOCS_READY): pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf .venv benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-docs .venv-dist .nox benchmarks/.venvs build dist .mypy_cache .pytest_cache .ruff_cache

@@ -36,7 +36,9 @@ FIND_TURN = (
 )
 ADD_TURN = (
     "INSERT INTO session_turn_commits (session_id, turn_id, turn_commit_hash,"
-    " result_json, committed_at_ms, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+    " result_json, committed_at_ms, head_revision, first_node_seq, node_count,"
+    " first_usage_seq, usage_count, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 NODE_COLUMNS = (
     "node_id, seq, parent_node_id, is_tombstoned, is_user_message, node_json, checksum"
@@ -65,6 +67,13 @@ LIST_NODES = (
 )
 HAS_BLOBS = (
     "SELECT blob_ref FROM session_blobs WHERE session_id = ? AND blob_ref IN (?, ?)"
+)
+HAS_BLOBS_AND_BASE = (
+    "SELECT blob_ref FROM session_blobs WHERE session_id = ? AND blob_ref IN (?, ?, ?)"
+)
+ADD_DELTA = (
+    "INSERT OR IGNORE INTO session_blobs (session_id, blob_ref, kind, compression,"
+    " raw_bytes, base_ref, chain_depth, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 ADD_BLOB = (
     "INSERT OR IGNORE INTO session_blobs (session_id, blob_ref, kind, compression,"

@@ -19,6 +19,7 @@ from .floor_codec import (
 )
 from .floor_sql import (
     ADD_BLOB,
+    ADD_DELTA,
     ADD_NODE,
     ADD_TURN,
     ADD_USAGE,
@@ -28,6 +29,7 @@ from .floor_sql import (
     FIND_TOTAL,
     FIND_TURN,
     HAS_BLOBS,
+    HAS_BLOBS_AND_BASE,
     LAST_NODE,
     LAST_USAGE,
     PUT_HEAD,
@@ -38,6 +40,8 @@ from .floor_sql import (
 
 _compressor = zstandard.ZstdCompressor(level=3, write_checksum=False)
 _LEAST_TO_COMPRESS = 4096
+_LEAST_TO_DIFFER = 32 * 1024
+_LONGEST_CHAIN = 16
 
 
 class EncodedTurn:
@@ -48,19 +52,77 @@ class EncodedTurn:
     __slots__ = (
         *("state_ref", "raw_bytes", "compression", "stored", "manifest_map"),
         *("manifest_ref", "manifest", "nodes", "config", "frames", "ids"),
-        *("turn_hash", "refs"),
+        *("turn_hash", "refs", "base", "state"),
     )
 
 
-def encode_turn(turn, recent_refs):
+class Base:
     """
-    Encode, hash and compress a turn.
+    The state of the turn before, for a floor that stores differences.
+    """
+
+    __slots__ = ("content", "depth", "ref", "whole_bytes")
+
+    def __init__(self, ref, content, depth, whole_bytes) -> None:
+        self.ref, self.content = ref, content
+        self.depth, self.whole_bytes = depth, whole_bytes
+
+    def difference_to(self, content):
+        """
+        Return the compressed difference; None if storing it whole is better.
+        """
+        if self.depth >= _LONGEST_CHAIN or len(content) < _LEAST_TO_DIFFER:
+            return None
+        size = max(len(content), len(self.content))
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            1,
+            source_size=len(content),
+            dict_size=len(self.content),
+            window_log=(len(content) + len(self.content)).bit_length(),
+            hash_log=size.bit_length() - 1,
+            strategy=zstandard.STRATEGY_FAST,
+            min_match=7,
+            write_checksum=False,
+            write_dict_id=False,
+        )
+        packed = zstandard.ZstdCompressor(
+            dict_data=zstandard.ZstdCompressionDict(
+                self.content, dict_type=zstandard.DICT_TYPE_RAWCONTENT
+            ),
+            compression_params=parameters,
+        ).compress(content)
+        return packed if 2 * len(packed) <= self.whole_bytes else None
+
+
+def base_of(encoded):
+    """
+    Return what the next turn's state may be a difference to.
+    """
+    before = encoded.base
+    return Base(
+        encoded.state_ref,
+        encoded.state,
+        0 if before is None else before.depth + 1,
+        len(encoded.stored) if before is None else before.whole_bytes,
+    )
+
+
+def encode_turn(turn, recent_refs, base=None):
+    """
+    Encode, hash and compress a turn; its state as a difference to *base*.
     """
     encoded = EncodedTurn()
     state = pack_sorted(turn["tool_state"])
     encoded.state_ref = hashlib.sha256(state).hexdigest()
     encoded.raw_bytes, encoded.stored, encoded.compression = len(state), state, "none"
-    if encoded.state_ref not in recent_refs and len(state) >= _LEAST_TO_COMPRESS:
+    encoded.state, encoded.base = state, None
+    difference = None
+    if base is not None and encoded.state_ref not in recent_refs:
+        difference = base.difference_to(state)
+    if difference is not None:
+        encoded.stored, encoded.compression = difference, "zstd"
+        encoded.base = base
+    elif encoded.state_ref not in recent_refs and len(state) >= _LEAST_TO_COMPRESS:
         packed = _compressor.compress(state)
         if len(packed) < len(state):
             encoded.stored, encoded.compression = packed, "zstd"
@@ -120,7 +182,13 @@ def reads_of(turn, encoded):
         (FIND_HEAD, (SESSION,)),
         (FIND_TURN, (SESSION, turn["turn_id"])),
         (FIND_LEASE, (SESSION,)),
-        (HAS_BLOBS, (SESSION, encoded.state_ref, encoded.manifest_ref)),
+        (
+            HAS_BLOBS if encoded.base is None else HAS_BLOBS_AND_BASE,
+            (
+                *(SESSION, encoded.state_ref, encoded.manifest_ref),
+                *(() if encoded.base is None else (encoded.base.ref,)),
+            ),
+        ),
         (find_nodes(len(named)), (SESSION, *named)),
         (LAST_NODE, (SESSION,)),
         (DEFER_INPUTS, (SESSION, turn["turn_id"])),
@@ -169,13 +237,29 @@ def decide(turn, encoded, fence, found, now):
         "checkpoint_ref": encoded.manifest_ref,
         "manifest": encoded.manifest_map,
     }
-    row = (SESSION, turn["turn_id"], encoded.turn_hash, to_json(result).decode(), now)
+    row = (
+        *(SESSION, turn["turn_id"], encoded.turn_hash, to_json(result).decode(), now),
+        *(head[1] + 1, last + 1, len(encoded.nodes)),
+        *((booked or 0) + 1, len(turn["usage"])),
+    )
     writes.append((ADD_TURN, (*row, checksum("turn", *row))))
     return head[1] + 1, writes
 
 
 def _blob_writes(encoded, known):
-    if encoded.state_ref not in known:
+    if encoded.base is not None and encoded.state_ref not in known:
+        if encoded.base.ref not in known:
+            msg = "the base is gone"
+            raise RuntimeError(msg)
+        yield (
+            ADD_DELTA,
+            (
+                *(SESSION, encoded.state_ref, "tool_state", encoded.compression),
+                *(encoded.raw_bytes, encoded.base.ref, encoded.base.depth + 1),
+                encoded.stored,
+            ),
+        )
+    elif encoded.state_ref not in known:
         yield (
             ADD_BLOB,
             (

@@ -22,7 +22,7 @@ _SIZE = (
 )
 
 
-def _pair_kind(address):
+def _pair_kind(address, *, with_differences=False):
     class PostgresPair:
         """
         The same session in two databases of one server.
@@ -47,7 +47,9 @@ def _pair_kind(address):
             )
             # The library makes the floor's schema too.
             Store.open(library_address(address, "floor"), SESSION).close()
-            self.floor = PostgresFloor(self._addresses["floor"])
+            self.floor = PostgresFloor(
+                self._addresses["floor"], with_differences=with_differences
+            )
             self.floor.seed(FENCE, OWNER_JSON)
 
         def sizes(self):
@@ -79,10 +81,14 @@ def measure_postgres(entry_kind, rounds, only, say):
         say("PostgreSQL: switched off, Store.open takes no PostgreSQL address yet")
         return []
     wanted = [
-        (name, kind, share, limit)
-        for name, kind, share, limit in (
-            ("PostgreSQL: commit of a 20 KB turn", CommitTurn, 1.0, 1.3),
-            ("PostgreSQL: 1 MB state, 1 % changed", ChangeLargeState, 0.4, 1.3),
+        (name, kind, share, limit, with_differences)
+        for name, kind, share, limit, with_differences in (
+            ("PostgreSQL: commit of a 20 KB turn", CommitTurn, 1.0, 1.3, False),
+            ("PostgreSQL: 1 MB state, 1 % changed", ChangeLargeState, 0.4, 1.3, False),
+            (
+                "PostgreSQL: 1 MB state, 1 % changed, floor with differences",
+                *(ChangeLargeState, 0.4, 1.3, True),
+            ),
         )
         if only in name
     ]
@@ -93,8 +99,8 @@ def measure_postgres(entry_kind, rounds, only, say):
         tempfile.TemporaryDirectory(prefix="lash-bench-") as folder,
         server(Path(folder) / "server") as address,
     ):
-        pair_kind = _pair_kind(address)
-        for name, kind, share, limit in wanted:
+        for name, kind, share, limit, with_differences in wanted:
+            pair_kind = _pair_kind(address, with_differences=with_differences)
             case = type(kind.__name__, (kind,), {"pair_kind": pair_kind})
             entry = entry_kind(name, case, None, share, limit)
             rows.append(measure(entry, max(10, int(rounds * share)), folder))

@@ -83,9 +83,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a lost answer to COMMIT is tried again",
-        "engines/postgres.py",
-        "            if progress.is_committing:",
-        "            if progress.is_committing and not is_lost(cause):",
+        "engines/postgres/failures.py",
+        "    if is_lost(cause) and is_committing:",
+        "    if is_committing and not is_lost(cause):",
         "faults",
         ("--engine", "postgres", "--call", "append_usage_deltas"),
     ),

@@ -38,8 +38,8 @@ from lashstore import (
     WaitState,
 )
 
+from .calls import call
 from .host import LIFE_MS, SESSION, TTL_MS, Call, Host
-from .session_calls import call
 
 SCOPE = SessionScope(session_id=SESSION)
 OTHER = SessionScope(session_id="elsewhere")

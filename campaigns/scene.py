@@ -8,10 +8,10 @@ from typing import Any
 
 from lashstore import StoreOptions
 
-from . import deployment_calls, tokens
+from . import deployment_calls, session_calls, tokens, work_calls  # noqa: F401, they register calls
+from .calls import CALLS
 from .host import Host, Memory, quick
 from .places import Files, Place, Rows, ServerPlace
-from .session_calls import CALLS
 
 # One life that leaves something for every call to work on.
 _PRELUDE = (
@@ -143,7 +143,5 @@ def is_server(place: Place) -> bool:
     """
     return isinstance(place, ServerPlace)
 
-
-assert deployment_calls.SCOPE
 
 __all__ = ["FIRST", "Files", "Memory", "Scene", "is_server"]

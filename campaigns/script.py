@@ -10,9 +10,9 @@ from typing import Any
 
 from lashstore import LashStoreError
 
-from . import deployment_calls, tokens
+from . import deployment_calls, session_calls, tokens, work_calls  # noqa: F401, they register calls
+from .calls import CALLS
 from .host import Call, Host
-from .session_calls import CALLS
 
 NAMES = tuple(sorted(CALLS))
 # How often a call is made, against 2 for one that is not listed.
@@ -34,8 +34,6 @@ _WEIGHTS = {
     "reclaim_process_lease": 1,
 }
 _CHOICES = [name for name in NAMES for _ in range(_WEIGHTS.get(name, 2))]
-
-assert deployment_calls.SCOPE
 
 
 def take_step(host: Host, seed: int, step: int) -> tuple[str, str, dict[str, Any]]:

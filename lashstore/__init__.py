@@ -3,6 +3,9 @@ Durable memory for AI-agent runtimes: sessions that survive anything.
 
 Names are imported when they are first used: SQLAlchemy alone takes longer to
 import than a command line tool may take to print its help.
+
+PYTEST_DONT_REWRITE: nothing is asserted here, and a host that calls
+`pytest.main()` may have imported this before.
 """
 
 from importlib import import_module

@@ -1,20 +1,25 @@
 """
 Sealing what a session stores: the protocol, the envelope, and AES-256-GCM.
 
-An envelope is the magic, the length of the key's id, the id, and what the
-cipher made; in a text column as base64. So each row says which key it needs,
-and what has no envelope is never taken for sealed content.
+An envelope is the magic, a CRC-32, the length of the key's id, the id, and
+what the cipher made; in a text column as base64. So each row says which key it
+needs, and what has no envelope is never taken for sealed content. The CRC-32
+covers the context and everything behind it: who has no key sees by it what
+damage has done, and no missing key is blamed for damage.
 """
 
 import base64
 import binascii
 import os
+import zlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self
 
 from .errors import ContentKeyError, CorruptRecordError, InvalidArgumentError
 
 _MAGIC = b"LSC1"
+_CRC_BYTES = 4
 _MAX_KEY_ID_BYTES = 255
 _AES_256_BYTES = 32
 _NONCE_BYTES = 12
@@ -94,6 +99,43 @@ class AesGcmCipher:
         self._invalid: Any = InvalidTag
         self._keys = {name: AESGCM(key) for name, key in keys.items()}
 
+    @classmethod
+    def from_key_file(cls, path: str | Path) -> Self:
+        """
+        Make a cipher of the keys in a file.
+
+        Each line of it is a key's id, a space, and the key's 32 bytes in
+        base64; the first seals. Empty lines and those that start with "#" are
+        left out. The ids are up to the host, and hold no space.
+
+        Raises:
+            InvalidArgumentError: The file cannot be read, or a line is none;
+                the message quotes nothing of it.
+            ImportError: `cryptography` is not installed.
+        """
+        try:
+            text = Path(path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"key file {str(path)!r} cannot be read: {_without_content(error)}"
+            raise InvalidArgumentError(msg) from None
+        keys: dict[str, bytes] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            key_id, _, encoded = line.strip().partition(" ")
+            key = _decoded_key(encoded.strip())
+            if key is None or key_id in keys:
+                msg = (
+                    f"line {number} of key file {str(path)!r} must be a new id, a "
+                    "space, and 32 bytes in base64"
+                )
+                raise InvalidArgumentError(msg)
+            keys[key_id] = key
+        if not keys:
+            msg = f"key file {str(path)!r} has no key in it"
+            raise InvalidArgumentError(msg)
+        return cls(keys, next(iter(keys)))
+
     @property
     def key_id(self) -> str:
         """
@@ -120,16 +162,75 @@ class AesGcmCipher:
             raise ValueError(msg) from error
 
 
+def _without_content(error: OSError | UnicodeDecodeError) -> str:
+    # Of a decoding error the message and the object quote the file.
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return "it is no text"
+
+
+def _decoded_key(encoded: str) -> bytes | None:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if len(key) == _AES_256_BYTES else None
+
+
+class Envelope(NamedTuple):
+    """
+    What sealed content says to who has no key.
+    """
+
+    key_id: str
+    sealed: bytes
+
+
 def seal_bytes(cipher: ContentCipher, content: bytes, context: bytes) -> bytes:
     """
     Return the envelope of *content*.
     """
     key_id = cipher.key_id.encode()
-    sealed = cipher.seal(content, context)
-    return _MAGIC + bytes((len(key_id),)) + key_id + sealed
+    body = bytes((len(key_id),)) + key_id + cipher.seal(content, context)
+    return _MAGIC + _crc(body, context) + body
 
 
-def open_bytes(cipher: ContentCipher, envelope: bytes, context: bytes) -> bytes:
+def _crc(body: bytes, context: bytes) -> bytes:
+    return zlib.crc32(body, zlib.crc32(context)).to_bytes(_CRC_BYTES, "big")
+
+
+def read_envelope(envelope: object, context: bytes) -> Envelope:
+    """
+    Take an envelope apart; no key is needed.
+
+    Raises:
+        CorruptRecordError: It is none, was damaged, or is another place's.
+    """
+    raw = _raw(envelope)
+    head = len(_MAGIC) + _CRC_BYTES
+    if not raw.startswith(_MAGIC) or len(raw) <= head:
+        raise _damaged("it is not sealed")
+    body = raw[head:]
+    if raw[len(_MAGIC) : head] != _crc(body, context):
+        raise _damaged("its envelope is damaged, or is another place's")
+    end = 1 + body[0]
+    try:
+        return Envelope(body[1:end].decode(), body[end:])
+    except UnicodeDecodeError as error:
+        raise _damaged("its envelope has no key's id") from error
+
+
+def _raw(envelope: object) -> bytes:
+    # A damaged page may hold any type, in strict tables too.
+    if isinstance(envelope, bytes | bytearray | memoryview):
+        return bytes(envelope)
+    try:
+        return base64.b64decode(str(envelope), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _damaged("it is not sealed") from error
+
+
+def open_bytes(cipher: ContentCipher, envelope: object, context: bytes) -> bytes:
     """
     Return the content of an envelope.
 
@@ -138,13 +239,9 @@ def open_bytes(cipher: ContentCipher, envelope: bytes, context: bytes) -> bytes:
         CorruptRecordError: It is no envelope, was changed, or is another
             place's.
     """
-    head = len(_MAGIC) + 1
+    key_id, sealed = read_envelope(envelope, context)
     try:
-        if not envelope.startswith(_MAGIC) or len(envelope) < head:
-            raise _damaged("it is not sealed")
-        end = head + envelope[len(_MAGIC)]
-        key_id = envelope[head:end].decode()
-        return cipher.open(key_id, envelope[end:], context)
+        return cipher.open(key_id, sealed, context)
     except KeyError as error:
         raise ContentKeyError(
             key_id=key_id,
@@ -161,15 +258,11 @@ def seal_text(cipher: ContentCipher, text: str, context: bytes) -> str:
     return base64.b64encode(seal_bytes(cipher, text.encode(), context)).decode()
 
 
-def open_text(cipher: ContentCipher, envelope: str, context: bytes) -> str:
+def open_text(cipher: ContentCipher, envelope: object, context: bytes) -> str:
     """
     Return the text of an envelope; see `open_bytes`.
     """
-    try:
-        sealed = base64.b64decode(envelope, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _damaged("it is not sealed") from error
-    return open_bytes(cipher, sealed, context).decode()
+    return open_bytes(cipher, envelope, context).decode()
 
 
 def _damaged(reason: str) -> CorruptRecordError:

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from .ciphers import ContentCipher
 from .engines import Database, open_database, open_server, parse_target
 from .errors import (
     BackendError,
-    ContentKeyError,
     CorruptRecordError,
     InvalidArgumentError,
     LashStoreError,
@@ -29,6 +29,8 @@ from .errors import (
 from .failures import DatabaseGoneError
 from .model.options import StoreOptions
 from .model.record import Record, require_text
+from .model.session import SessionIdentity
+from .repos._sealing import SealingRunner, check_envelopes
 from .repos.session_rows import Row, check_blobs, read_rows, row_columns, write_rows
 from .session_places import (
     FileSessions,
@@ -38,12 +40,11 @@ from .session_places import (
     session_file_name,
 )
 from .store.handle import find_identity
-from .store.sealing import require_key
+from .store.sealing import can_open
 from .tables import SESSION_COMPONENT
 
 # What is wrong with one session only: the others go on.
 _ITS_OWN_ERRORS = (
-    ContentKeyError,
     CorruptRecordError,
     InvalidArgumentError,
     NotALashStoreError,
@@ -109,6 +110,7 @@ def copy_sessions(
     *,
     session_ids: Iterable[str] | None = None,
     on_session: Callable[[SessionCopy], None] = lambda _: None,
+    cipher: ContentCipher | None = None,
 ) -> CopyReport:
     """
     Copy sessions from one root to another: a factory's folder, or the address
@@ -120,6 +122,8 @@ def copy_sessions(
     fencing tokens and the admission sequence are kept; the incarnation is
     new. Copies are of sessions only: not of the bytes of attachments, which
     are where the host keeps them, nor of processes, triggers and effects.
+    A sealed session's content is copied as it is stored, sealed under the
+    same keys.
 
     Safe to repeat, after a kill too: what is there already is compared and
     left alone. What hosts write meanwhile stays at the source: stop them
@@ -134,7 +138,12 @@ def copy_sessions(
 
         on_session: Called for each session once it is done.
 
+        cipher: Opens the content of sealed sessions, to verify that blobs have
+            their hashes there too. None: their envelopes are verified.
+
     Raises:
+        ContentKeyError: A session is sealed and *cipher* has not its key; it
+            was not copied, and those before it were.
         StoreNotFoundError: The source is a folder that is not there.
         InvalidArgumentError: Both are the same, or an id cannot be stored.
         StoreBusyError: A server or file was busy; repeat it.
@@ -155,7 +164,7 @@ def copy_sessions(
         )
         opened.callback(shelf.close)
         done = []
-        for copied in _copy_each(places, shelf, wanted):
+        for copied in _copy_each(places, shelf, wanted, cipher):
             on_session(copied)
             done.append(copied)
     return CopyReport(sessions=tuple(done))
@@ -214,11 +223,14 @@ class _ServerShelf:
 
 
 def _copy_each(
-    places: SessionPlaces, shelf: _Shelf, wanted: list[str] | None
+    places: SessionPlaces,
+    shelf: _Shelf,
+    wanted: list[str] | None,
+    cipher: ContentCipher | None,
 ) -> Iterator[SessionCopy]:
     if wanted is not None:
         for session_id in wanted:
-            yield _guarded(session_id, partial(places.find, session_id), shelf)
+            yield _guarded(session_id, partial(places.find, session_id), shelf, cipher)
         return
     damaged: list[SessionCopy] = []
     found = places.list_places(
@@ -227,7 +239,8 @@ def _copy_each(
     for place in found:
         yield from damaged
         damaged.clear()
-        yield _guarded(place.identity.session_id, partial(_same, place), shelf)
+        session_id = place.identity.session_id
+        yield _guarded(session_id, partial(_same, place), shelf, cipher)
     yield from damaged
 
 
@@ -242,12 +255,15 @@ def _damaged(session_id: str, error: LashStoreError) -> SessionCopy:
 
 
 def _guarded(
-    session_id: str, find: Callable[[], SessionPlace | None], shelf: _Shelf
+    session_id: str,
+    find: Callable[[], SessionPlace | None],
+    shelf: _Shelf,
+    cipher: ContentCipher | None,
 ) -> SessionCopy:
     missing = SessionCopy(session_id=session_id, outcome=CopyOutcome.MISSING)
     try:
         place = find()
-        return missing if place is None else _copy(place, shelf)
+        return missing if place is None else _copy(place, shelf, cipher)
     except DatabaseGoneError:
         # Deleted this very moment.
         return missing
@@ -255,13 +271,36 @@ def _guarded(
         return _damaged(session_id, error)
 
 
-def _copy(place: SessionPlace, shelf: _Shelf) -> SessionCopy:
+def _copy(
+    place: SessionPlace, shelf: _Shelf, cipher: ContentCipher | None
+) -> SessionCopy:
     session_id = place.identity.session_id
-    # A copy is verified before its commit, which a sealed one cannot be.
-    require_key(place.identity, None)
+    check = _check_of(place.identity, cipher)
     with shelf.open(session_id) as target, place.source.pinned() as database:
-        copier = _Copier(session_id, target)
+        copier = _Copier(session_id, target, check)
         return database.read_through_core(copier.run)
+
+
+def _check_of(
+    identity: SessionIdentity, cipher: ContentCipher | None
+) -> Callable[[sa.Connection], None]:
+    """
+    Return how a session's content is verified where it arrived.
+    """
+    session_id = identity.session_id
+    if not can_open(identity, cipher):
+        return lambda target: _check_envelopes(target, session_id)
+    if identity.content_seal is None or cipher is None:
+        return lambda target: check_blobs(target, session_id)
+    return lambda target: check_blobs(
+        SealingRunner(target, session_id, cipher), session_id
+    )
+
+
+def _check_envelopes(connection: sa.Connection, session_id: str) -> None:
+    for table, row in read_rows(connection, session_id):
+        names = row_columns(table)
+        check_envelopes(session_id, dict(zip(names, row, strict=True)))
 
 
 class _Copier:
@@ -269,9 +308,15 @@ class _Copier:
     Copies one session out of a snapshot, once, however often that is taken.
     """
 
-    def __init__(self, session_id: str, target: Database) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        target: Database,
+        check: Callable[[sa.Connection], None],
+    ) -> None:
         self._session_id = session_id
         self._target = target
+        self._check = check
         self._done: SessionCopy | None = None
 
     def run(self, source: sa.Connection) -> SessionCopy:
@@ -313,7 +358,7 @@ class _Copier:
     def _write(self, source: sa.Connection, target: sa.Connection) -> int:
         rows = read_rows(source, self._session_id)
         write_rows(target, self._session_id, secrets.token_hex(16), rows)
-        count, reason = _compare_rows(source, target, self._session_id)
+        count, reason = self._compare_rows(source, target)
         if reason is not None:
             msg = f"session {self._session_id!r} did not arrive as it was: {reason}"
             raise BackendError(msg)
@@ -321,7 +366,7 @@ class _Copier:
 
     def _compare(self, source: sa.Connection) -> SessionCopy:
         def operation(target: sa.Connection) -> tuple[int, str | None]:
-            return _compare_rows(source, target, self._session_id)
+            return self._compare_rows(source, target)
 
         count, reason = self._target.read_through_core(operation)
         return SessionCopy(
@@ -331,19 +376,18 @@ class _Copier:
             reason=reason,
         )
 
-
-def _compare_rows(
-    source: sa.Connection, target: sa.Connection, session_id: str
-) -> tuple[int, str | None]:
-    count = 0
-    for one, other in itertools.zip_longest(
-        read_rows(source, session_id), read_rows(target, session_id)
-    ):
-        if one != other:
-            return count, f"{_named(*(other or one))} is different"
-        count += 1
-    check_blobs(target, session_id)
-    return count, None
+    def _compare_rows(
+        self, source: sa.Connection, target: sa.Connection
+    ) -> tuple[int, str | None]:
+        count = 0
+        for one, other in itertools.zip_longest(
+            read_rows(source, self._session_id), read_rows(target, self._session_id)
+        ):
+            if one != other:
+                return count, f"{_named(*(other or one))} is different"
+            count += 1
+        self._check(target)
+        return count, None
 
 
 def _named(table: sa.Table, row: Row) -> str:

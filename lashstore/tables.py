@@ -44,7 +44,7 @@ SCHEMA_VERSIONS = {
     EFFECT_COMPONENT: "1",
 }
 
-metadata = sa.MetaData(
+metadata: sa.MetaData = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -151,7 +151,7 @@ def complete_for_postgresql() -> None:
 TURN_INPUTS = "state IN ('pending_active', 'accepted')"
 
 # The version of each component whose tables this database has.
-schema_versions = _table(
+schema_versions: sa.Table = _table(
     "schema_versions",
     _text("component", key=True),
     _text("version"),
@@ -159,7 +159,7 @@ schema_versions = _table(
 
 # One row per session, made when its store is first opened. It is what writers
 # of one session wait for on PostgreSQL.
-sessions = _table(
+sessions: sa.Table = _table(
     "sessions",
     _text("session_id", key=True),
     # Random, new each time an id is created afresh: tells an old handle that
@@ -175,7 +175,7 @@ sessions = _table(
 )
 
 # What a picker shows of a session; absent until somebody saves it.
-session_meta = _table(
+session_meta: sa.Table = _table(
     "session_meta",
     _text("session_id", key=True),
     _text("meta_json"),
@@ -183,7 +183,7 @@ session_meta = _table(
 )
 
 # The head: one row per session from its first commit on.
-session_heads = _table(
+session_heads: sa.Table = _table(
     "session_heads",
     _text("session_id", key=True),
     _integer("schema_version"),
@@ -208,7 +208,7 @@ session_heads = _table(
 
 # One row per node ever appended and not vacuumed. The small columns stand
 # before the JSON, so that walking the parents reads no overflow page.
-session_nodes = _table(
+session_nodes: sa.Table = _table(
     "session_nodes",
     _text("session_id", key=True),
     _text("node_id", key=True),
@@ -230,7 +230,7 @@ session_nodes = _table(
         "seq",
         where="is_user_message = 1 AND is_tombstoned = 0",
     ),
-    # remove_tombstoned (vacuum).
+    # list_tombstoned (vacuum).
     _partial(
         "ix_session_nodes_tombstoned",
         "session_id",
@@ -248,7 +248,7 @@ session_nodes = _table(
 
 # One row per content: the key is the SHA-256 of what `content` decompresses
 # to, so the key is its own checksum.
-session_blobs = _table(
+session_blobs: sa.Table = _table(
     "session_blobs",
     _text("session_id", key=True),
     _text("blob_ref", key=True),
@@ -276,7 +276,7 @@ session_blobs = _table(
 # One row per blob that a commit's checkpoint named. A blob without a row was
 # put by itself, and goes with a garbage collection only. No content: damage
 # can only keep what an earlier checkpoint had, or let it go.
-session_checkpoint_blobs = _table(
+session_checkpoint_blobs: sa.Table = _table(
     "session_checkpoint_blobs",
     _text("session_id", key=True),
     _text("blob_ref", key=True),
@@ -291,7 +291,7 @@ session_checkpoint_blobs = _table(
 )
 
 # Names given to blobs; each is a root of garbage collection.
-session_artifacts = _table(
+session_artifacts: sa.Table = _table(
     "session_artifacts",
     _text("session_id", key=True),
     _text("namespace", key=True),
@@ -304,7 +304,7 @@ session_artifacts = _table(
 )
 
 # One row per usage delta, in the order they were booked.
-session_usage = _table(
+session_usage: sa.Table = _table(
     "session_usage",
     _text("session_id", key=True),
     _integer("seq", key=True),
@@ -317,7 +317,7 @@ session_usage = _table(
 
 # The ledger: usage added up by source and model, so that reading it does not
 # cost a row per turn. `seq` orders by first appearance.
-session_usage_totals = _table(
+session_usage_totals: sa.Table = _table(
     "session_usage_totals",
     _text("session_id", key=True),
     _text("source", key=True),
@@ -331,19 +331,30 @@ session_usage_totals = _table(
 )
 
 # One row per stamped commit: what a replay of it answers.
-session_turn_commits = _table(
+session_turn_commits: sa.Table = _table(
     "session_turn_commits",
     _text("session_id", key=True),
     _text("turn_id", key=True),
     _text("turn_commit_hash"),
     _text("result_json"),
     _integer("committed_at_ms"),
+    # The result's revision, and which rows came with it: the first number and
+    # how many, of `session_nodes.seq` and of `session_usage.seq`; 0 and 0 for
+    # none. What a revision added is then found without a search.
+    _integer("head_revision"),
+    _integer("first_node_seq"),
+    _integer("node_count"),
+    _integer("first_usage_seq"),
+    _integer("usage_count"),
     _integer("checksum"),
+    _counters("first_node_seq", "node_count", "first_usage_seq", "usage_count"),
+    # list_page, list_between: commits in order.
+    sa.Index("ix_session_turn_commits_revision", "session_id", "head_revision"),
 )
 
 # One row per session that was ever leased. The row outlives the lease, so the
 # fencing token never goes back; `lease_token` NULL: nobody holds it.
-session_execution_leases = _table(
+session_execution_leases: sa.Table = _table(
     "session_execution_leases",
     _text("session_id", key=True),
     _integer("fencing_token"),
@@ -362,7 +373,7 @@ session_execution_leases = _table(
 )
 
 # One row per batch that is neither completed nor cancelled.
-session_queued_batches = _table(
+session_queued_batches: sa.Table = _table(
     "session_queued_batches",
     _text("session_id", key=True),
     _text("batch_id", key=True),
@@ -424,7 +435,7 @@ session_queued_batches = _table(
 )
 
 # One row per turn input; terminal ones stay until vacuum as evidence.
-session_turn_inputs = _table(
+session_turn_inputs: sa.Table = _table(
     "session_turn_inputs",
     _text("session_id", key=True),
     _text("input_id", key=True),
@@ -520,7 +531,7 @@ session_turn_inputs = _table(
 )
 
 # One row per attachment this session announced: write-ahead of its bytes.
-session_attachments = _table(
+session_attachments: sa.Table = _table(
     "session_attachments",
     _text("session_id", key=True),
     _text("attachment_id", key=True),
@@ -563,7 +574,7 @@ SESSION_TABLES: tuple[sa.Table, ...] = (
 )
 
 # The last number given out under each name; never reused.
-trigger_counters = _table(
+trigger_counters: sa.Table = _table(
     "trigger_counters",
     _text("name", key=True),
     _integer("last_number"),
@@ -571,7 +582,7 @@ trigger_counters = _table(
 )
 
 # Who wants a process started by what; cancelled ones stay, disabled.
-trigger_subscriptions = _table(
+trigger_subscriptions: sa.Table = _table(
     "trigger_subscriptions",
     _text("subscription_id", key=True),
     # Of the store, from 1 on; handle and id are made of it.
@@ -655,7 +666,7 @@ trigger_subscriptions = _table(
 
 # What happened, once per source type, source key and idempotency key: the id
 # is a hash of the three.
-trigger_occurrences = _table(
+trigger_occurrences: sa.Table = _table(
     "trigger_occurrences",
     _text("occurrence_id", key=True),
     _text("source_type"),
@@ -675,7 +686,7 @@ PENDING_DELIVERIES = "acknowledged_at_ms IS NULL"
 
 # One row per occurrence and subscription that met: reserved once, pending
 # until somebody acknowledges having started its process.
-trigger_deliveries = _table(
+trigger_deliveries: sa.Table = _table(
     "trigger_deliveries",
     _text("occurrence_id", key=True),
     _text("subscription_id", key=True),
@@ -737,7 +748,7 @@ _EFFECT_STATES = (
 # One row per effect that somebody began and nobody freed: its outcome, once
 # there is one, is what every rerun of the scope gets. The lease columns stand
 # before the JSON, so that renewing rewrites no large value.
-effects = _table(
+effects: sa.Table = _table(
     "effects",
     # The scope's kind and all its ids, as a JSON array.
     _text("scope_id", key=True),
@@ -777,7 +788,7 @@ EFFECT_TABLES: tuple[sa.Table, ...] = (effects,)
 # `process_registrations`, so that an event rewrites little. Its checksum is
 # reduced by `updated_at_ms`, which therefore one statement may move for many
 # rows.
-processes = _table(
+processes: sa.Table = _table(
     "processes",
     _text("process_id", key=True),
     _text("status"),
@@ -845,7 +856,7 @@ def _of_process() -> sa.Column[Any]:
 
 # What a process was registered as. `checksum` covers all but the input, which
 # may be large and has one of its own.
-process_registrations = _table(
+process_registrations: sa.Table = _table(
     "process_registrations",
     _of_process(),
     _text("registration_hash"),
@@ -863,7 +874,7 @@ process_registrations = _table(
 )
 
 # Whom a process wakes; a process without a row has no target of its own.
-process_wake_targets = _table(
+process_wake_targets: sa.Table = _table(
     "process_wake_targets",
     _of_process(),
     _text("session_id"),
@@ -874,7 +885,7 @@ process_wake_targets = _table(
 )
 
 # The logs: one row per event, numbered from 1 within its process.
-process_events = _table(
+process_events: sa.Table = _table(
     "process_events",
     _of_process(),
     _integer("sequence", key=True),
@@ -899,7 +910,7 @@ process_events = _table(
 )
 
 # One row per event that wakes, until it is acknowledged.
-process_wakes = _table(
+process_wakes: sa.Table = _table(
     "process_wakes",
     _text("process_id", key=True),
     _integer("sequence", key=True),
@@ -924,7 +935,7 @@ process_wakes = _table(
 
 # Which session scope may address which process; an agent frame of '' is the
 # session itself.
-process_handle_grants = _table(
+process_handle_grants: sa.Table = _table(
     "process_handle_grants",
     _text("session_id", key=True),
     _text("agent_frame_id", key=True),
@@ -942,7 +953,7 @@ process_handle_grants = _table(
 
 # One row per process that was ever leased. The row outlives the lease, so the
 # fencing token never goes back; `lease_token` NULL: nobody holds it.
-process_leases = _table(
+process_leases: sa.Table = _table(
     "process_leases",
     _of_process(),
     _integer("fencing_token"),

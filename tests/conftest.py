@@ -7,6 +7,22 @@ from postgres_server import PostgresServer, server
 
 _ON_POSTGRES = "on_postgres"
 
+# What the contracts run on, unless the command line says otherwise.
+_BACKENDS = (
+    "lashstore.testing.contract:FileBackend",
+    "lashstore.testing.contract:MemoryBackend",
+    "own_backends:PostgresBackend",
+    "own_backends:AioBackend",
+)
+
+
+def pytest_configure(config):
+    """
+    Hold every backend of this repository to the contracts.
+    """
+    if not getattr(config.option, "lashstore_backend", None):
+        config.option.lashstore_backend = _BACKENDS
+
 
 @pytest.fixture(name="postgres", scope="session")
 def _postgres() -> PostgresServer:

@@ -98,6 +98,9 @@ def _langgraph(peer, driver, *, is_postgres, limits):
     ]
 
 
+# At a turn a second.
+_ROUNDS_A_MINUTE = 60
+
 COMPARISONS = [
     *_langgraph(
         *("SqliteSaver", "langgraph_sqlite"),
@@ -205,6 +208,15 @@ def _measure(comparison, python, rounds, folder):
         shutil.rmtree(place)
 
 
+def _vacuum(address):
+    # What a server does by itself every minute, for both sides. 500 rounds are
+    # over before it begins; an agent takes longer for one.
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("VACUUM")
+
+
 def _take_turns(comparison, python, rounds, place, drivers, address):
     for side in ("ours", "theirs"):
         (place / side).mkdir()
@@ -215,13 +227,16 @@ def _take_turns(comparison, python, rounds, place, drivers, address):
         )
     ours, theirs = drivers
     warm = 0 if comparison.statistic == "total" else comparison.chunk
-    done = 0
+    done = vacuumed = 0
     while done < rounds + warm:
         step = min(comparison.chunk, rounds + warm - done)
         pair = (ours, theirs) if done // comparison.chunk % 2 else (theirs, ours)
         for driver in pair:
             driver.run(step)
         done += step
+        if address and done - vacuumed >= _ROUNDS_A_MINUTE:
+            _vacuum(address)
+            vacuumed = done
     ends = ours.finish(), theirs.finish()
     return {
         "case": comparison.case,

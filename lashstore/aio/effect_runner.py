@@ -62,7 +62,7 @@ class AsyncPatience(Patience):
     How long a caller is willing to wait, without blocking the loop.
     """
 
-    cancel_kinds = (threading.Event, asyncio.Event)
+    cancel_kinds: tuple[type, ...] = (threading.Event, asyncio.Event)
 
     async def nap(self, longest_s: float) -> None:
         """

@@ -35,9 +35,9 @@ class Pinned:
     """
 
     def __init__(self, hops: "Hops") -> None:
-        self.is_open = True
+        self.is_open: bool = True
         self.hops = hops
-        self.threads = Threads(1, "lashstore-transaction")
+        self.threads: Threads = Threads(1, "lashstore-transaction")
 
     def close(self) -> None:
         """

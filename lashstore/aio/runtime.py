@@ -278,6 +278,8 @@ class AsyncWorker:
         owner: LeaseOwnerIdentity | None = None,
         timings: LeaseTimings = LeaseTimings(),
         poll_s: float = 0.25,
+        max_inputs: int = 16,
+        max_batches: int = 16,
     ) -> None:
         """
         As `Worker`.
@@ -288,6 +290,8 @@ class AsyncWorker:
         self._owner = owner or this_process("worker")
         self._timings = timings
         self._poll_s = poll_s
+        self._max_inputs = max_inputs
+        self._max_batches = max_batches
 
     async def run(self, stop: asyncio.Event) -> int:
         """
@@ -317,7 +321,12 @@ class AsyncWorker:
                 self._store, self._owner, timings=self._timings
             ) as keeper:
                 runner = AsyncTurnRunner(
-                    self._store, keeper, self._function, timings=self._timings
+                    self._store,
+                    keeper,
+                    self._function,
+                    timings=self._timings,
+                    max_inputs=self._max_inputs,
+                    max_batches=self._max_batches,
                 )
                 while not (stop and stop.is_set()) and await runner.run_next():
                     turns += 1

@@ -47,7 +47,7 @@ class Job(Generic[T]):
         self._right = [True]
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self.has_ended = False
+        self.has_ended: bool = False
         self.error: BaseException | None = None
 
     def take_right(self) -> bool:

@@ -22,7 +22,7 @@ class AsyncSessionTransaction:
     """
 
     def __init__(self, sync: SessionTransaction, pinned: Pinned) -> None:
-        self.session_id = sync.session_id
+        self.session_id: str = sync.session_id
         self._sync = sync
         self._pinned = pinned
 

@@ -45,6 +45,11 @@ def backup(
         f"{report.attachment_count} attachments, {report.byte_count:,} bytes, of "
         f"which {report.new_byte_count:,} were new (compressed)"
     )
-    show(report, [*finding_lines(report.findings), line], is_json=is_json)
+    sealed = [
+        f"session {session_id!r} is sealed: it is in the backup as it is, and opens "
+        "with its key only"
+        for session_id in report.unopened
+    ]
+    show(report, [*finding_lines(report.findings), *sealed, line], is_json=is_json)
     if report.findings:
         raise click.exceptions.Exit(1)

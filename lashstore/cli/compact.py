@@ -19,7 +19,9 @@ def compact(target: Path, *, is_json: bool) -> None:
     Write TARGET, a database file or a folder of them, anew without its free
     pages, and empty its WAL.
 
-    Hosts wait meanwhile, and it needs twice the file's size on the disk. Exit
+    It removes no row: that is what `lashstore gc` (blobs nobody needs) and
+    `lashstore vacuum` (tombstones and finished turn inputs) do, which give back
+    what they freed while hosts work. Hosts wait meanwhile, and it needs twice the file's size on the disk. Exit
     code 0: done; 1: it cannot be done; 2: the command was used wrongly.
 
     \b

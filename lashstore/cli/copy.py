@@ -10,9 +10,11 @@ from pathlib import Path
 
 import click
 
+from lashstore.ciphers import ContentCipher
 from lashstore.session_copies import CopyReport, SessionCopy, copy_sessions
 
 from .folder import Root
+from .key_file import key_file_option
 
 _NOT_ALL_THERE = 1
 
@@ -27,12 +29,14 @@ _NOT_ALL_THERE = 1
     metavar="ID",
     help="Copy this session; may be repeated. Default: all.",
 )
+@key_file_option("With them content is verified, too; it stays sealed.")
 @click.option("--json", "is_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def copy(
     source: str | Path,
     destination: str | Path,
     session_ids: tuple[str, ...],
+    cipher: ContentCipher | None,
     *,
     is_json: bool,
     quiet: bool,
@@ -54,6 +58,7 @@ def copy(
             destination,
             session_ids=session_ids or None,
             on_session=on_session,
+            cipher=cipher,
         )
     if is_json:
         click.echo(json.dumps(_as_json(report), ensure_ascii=False, indent=2))

@@ -29,7 +29,7 @@ from lashstore.hosting.transcript import read_transcript
 from .demo_transcript import write_demo_transcript
 from .folder import FOLDER, refuse_url
 from .summary import summary_lines
-from .tree import draw_tree
+from .tree_drawing import draw_tree
 
 KILL_COUNT = 5
 KILLED, UNBROKEN = "demo-killed", "demo-unbroken"

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from lashstore.ciphers import ContentCipher
 from lashstore.tools.archives import export_session
 
+from .key_file import key_file_option
 from .operator import (
     attachments_option,
     json_option,
@@ -22,12 +24,14 @@ from .operator import (
 @path_argument("archive")
 @click.option("--session", "session_id", help="Id of the session, if SOURCE has many.")
 @attachments_option
+@key_file_option("With them content is verified, too; it stays sealed.")
 @json_option
 def export(
     source: Path | str,
     archive: Path,
     session_id: str | None,
     attachments: Path | None,
+    cipher: ContentCipher | None,
     *,
     is_json: bool,
 ) -> None:
@@ -50,7 +54,11 @@ def export(
         msg = "SOURCE has many sessions: say which of them with --session"
         raise click.UsageError(msg)
     report = export_session(
-        source, archive, session_id=session_id, attachments=attachments
+        source,
+        archive,
+        session_id=session_id,
+        attachments=attachments,
+        cipher=cipher,
     )
     line = (
         f"exported session {report.session_id!r} to {report.path}: "

@@ -9,6 +9,7 @@ import keyword
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from lashstore.errors import LashStoreError
 from lashstore.hosting.errors import HostingError
@@ -18,14 +19,30 @@ from lashstore.hosting.errors import HostingError
 _COMMANDS = {
     "backup": "Add a snapshot of a file or folder to a backup.",
     "compact": "Give free pages and the WAL back to the disk.",
+    "completion": "Print the script that completes commands in a shell.",
     "copy": "Copy sessions between folders of files and PostgreSQL databases.",
     "db": "Upgrade databases, and tell which need it.",
     "demo": "Kill a session five times and show that nothing is lost.",
+    "diff": "Show what changed between two revisions of a session.",
     "doctor": "Say what about a host, disk or file is going to hurt.",
+    "effects": "List recorded effects.",
     "export": "Write a session as one portable archive.",
+    "gc": "Remove blobs that nothing of a session needs any more.",
     "import": "Make a session from an archive.",
+    "inputs": "List a session's turn inputs.",
+    "log": "List a session's commits, the latest first.",
+    "ls": "List sessions.",
+    "processes": "List background processes, or show one.",
+    "queue": "List a session's queued work.",
     "replay": "Run a recorded conversation as an agent host would.",
     "restore": "Make the files of a backup's snapshot in a folder.",
+    "rm": "Delete a session for good.",
+    "show": "Show a session: head, lease, counts, sizes, last messages.",
+    "stats": "Tell what takes the space: bytes by table and kind.",
+    "tree": "Draw a session's graph, in the terminal or as a picture.",
+    "triggers": "List trigger subscriptions and occurrences.",
+    "usage": "Add up tokens by source and model.",
+    "vacuum": "Remove tombstones and finished turn inputs.",
     "verify": "Check every row of a file, folder or server; repair files.",
 }
 
@@ -71,7 +88,25 @@ class LashstoreGroup(click.Group):
         name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         module = importlib.import_module(f"lashstore.cli.{name}")
         command: click.Command = getattr(module, name)
+        if command.help is not None:
+            # How click is told to wrap no line of a paragraph, as a docstring
+            # that is raw spells it.
+            command.help = command.help.replace("\\b\n", "\b\n")
         return command
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """
+        Complete commands and options, without importing any command.
+        """
+        found = [
+            CompletionItem(name, help=line)
+            for name, line in sorted(_COMMANDS.items())
+            if name.startswith(incomplete)
+        ]
+        # What click adds to the commands of a group: its own options.
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(
         self,

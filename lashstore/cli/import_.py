@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
+from lashstore.ciphers import ContentCipher
+from lashstore.model.options import StoreOptions
 from lashstore.tools.archives import import_session
 
+from .key_file import key_file_option
 from .operator import (
     attachments_option,
     json_option,
@@ -21,9 +24,15 @@ from .operator import (
 @path_argument("archive")
 @target_argument("target")
 @attachments_option
+@key_file_option("With them content is verified, too; it stays sealed.")
 @json_option
 def import_(
-    archive: Path, target: Path | str, attachments: Path | None, *, is_json: bool
+    archive: Path,
+    target: Path | str,
+    attachments: Path | None,
+    cipher: ContentCipher | None,
+    *,
+    is_json: bool,
 ) -> None:
     r"""
     Make the session of ARCHIVE at TARGET.
@@ -39,7 +48,12 @@ def import_(
       lashstore import chat.lash sessions/
       lashstore import chat.lash copy.db --attachments attachments/
     """
-    report = import_session(archive, target, attachments=attachments)
+    report = import_session(
+        archive,
+        target,
+        attachments=attachments,
+        options=StoreOptions(cipher=cipher),
+    )
     line = (
         f"imported session {report.session_id!r} to {report.path}: "
         f"{report.row_count} rows, {report.attachment_count} attachments"

@@ -14,10 +14,10 @@ from .folder import Root, refuse_url
 
 PATH = click.Path(path_type=Path)
 
-json_option = click.option(
+json_option: Callable[[Any], Any] = click.option(
     "--json", "is_json", is_flag=True, help="Print one JSON object instead of text."
 )
-attachments_option = click.option(
+attachments_option: Callable[[Any], Any] = click.option(
     "--attachments",
     type=PATH,
     callback=refuse_url,

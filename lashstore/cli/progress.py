@@ -4,7 +4,7 @@ Progress of a replay on stderr: a bar on a terminal, lines elsewhere.
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 
@@ -64,3 +64,33 @@ def _bar(turn_count: int) -> Iterator[RunEvents]:
                 progress.update(task, completed=count)
 
         yield _Bar()
+
+
+@contextlib.contextmanager
+def show_count(noun: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """
+    Count on stderr while the block runs, on a terminal; nothing elsewhere.
+
+    Args:
+        noun: What is counted, in the plural.
+
+        total: How many there will be; None: nobody knows.
+
+    Returns:
+        What to call at each.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    of = "" if total is None else f"/{total}"
+    columns = (
+        TextColumn(f"{{task.completed}}{of} {noun}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(noun, total=total)
+        yield lambda: progress.advance(task)

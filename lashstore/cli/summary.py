@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lashstore.hosting.picture import SessionPicture
 
-_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+from .reading import shown_bytes
 
 
 def summary_lines(picture: SessionPicture) -> Iterator[str]:
@@ -19,11 +19,11 @@ def summary_lines(picture: SessionPicture) -> Iterator[str]:
     yield f"turns     {session.head_revision}"
     yield f"nodes     {len(session.graph.nodes)}"
     yield f"tokens    {_tokens(picture)}"
-    attachments = f"attachments {_size(beside)} ({len(picture.attachments)})"
+    attachments = f"attachments {shown_bytes(beside)} ({len(picture.attachments)})"
     if database is None:
         yield f"content   {attachments}"
     else:
-        sizes = f"{_size(database + beside)}: database {_size(database)}"
+        sizes = f"{shown_bytes(database + beside)}: database {shown_bytes(database)}"
         yield f"on disk   {sizes}, {attachments}"
     yield f"restarts  {picture.restart_count}"
     yield f"{'server' if database is None else 'file':<10}{picture.place}"
@@ -38,10 +38,3 @@ def _tokens(picture: SessionPicture) -> str:
         f"{picture.total_tokens():,} ({fresh:,} input, {cached:,} from cache, "
         f"{output:,} output)"
     )
-
-
-def _size(count: int) -> str:
-    for unit, bytes_each in _UNITS:
-        if count >= bytes_each:
-            return f"{count / bytes_each:.1f} {unit}"
-    return f"{count} bytes"

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+from lashstore.ciphers import ContentCipher
+from lashstore.model.options import StoreOptions
 from lashstore.tools.findings import VerifyReport
 from lashstore.tools.repairing import repair
 from lashstore.tools.verifying import verify as verify_target
 
+from .key_file import key_file_option
 from .operator import (
     PATH,
     attachments_option,
@@ -35,11 +38,13 @@ from .operator import (
     metavar="FOLDER",
     help="Where --repair puts the copies; default: beside each file.",
 )
+@key_file_option("With them content is checked, too.")
 @json_option
 def verify(
     target: Path | str,
     attachments: Path | None,
     backup_folder: Path | None,
+    cipher: ContentCipher | None,
     *,
     is_repair: bool,
     is_json: bool,
@@ -51,6 +56,9 @@ def verify(
     It is only read, and hosts may go on writing. Exit code 0: nothing is
     wrong; 1: something is, and each finding says where, what and what to do;
     2: the command was used wrongly.
+
+    Without its key the content of a sealed session stays unopened, which is
+    said and is no finding.
 
     \b
     Examples:
@@ -66,7 +74,9 @@ def verify(
         msg = "--repair works on files; a server's database is restored instead"
         raise click.UsageError(msg)
     if is_repair:
-        mended = repair(target, backup_folder=backup_folder)
+        mended = repair(
+            target, backup_folder=backup_folder, options=StoreOptions(cipher=cipher)
+        )
         lines = [
             f"copied {file} to {copy}" for file, copy in mended.backups.items()
         ] + [
@@ -74,10 +84,10 @@ def verify(
             for found in mended.repaired
         ]
         # With the attachments' findings, which no repair mends.
-        after = verify_target(target, attachments=attachments)
+        after = verify_target(target, attachments=attachments, cipher=cipher)
         show(mended, [*lines, *_lines(after)], is_json=is_json)
     else:
-        after = verify_target(target, attachments=attachments)
+        after = verify_target(target, attachments=attachments, cipher=cipher)
         show(after, _lines(after), is_json=is_json)
     if not after.is_sound:
         raise click.exceptions.Exit(1)
@@ -88,5 +98,10 @@ def _lines(report: VerifyReport) -> list[str]:
     verdict = "nothing is wrong" if report.is_sound else f"{count} findings"
     return [
         *finding_lines(report.findings),
+        *(
+            f"session {session_id!r} is sealed: its content was not opened, only "
+            "looked at for damage; give its key with --key-file"
+            for session_id in report.unopened
+        ),
         f"{len(report.files)} files, {sum(report.rows.values())} rows: {verdict}",
     ]

@@ -172,7 +172,7 @@ class _Listener:
     """
 
     def __init__(self, owner: Notifications) -> None:
-        self.is_listening = False
+        self.is_listening: bool = False
         self._owner = owner
         # Read by the thread as soon as it is told to stop.
         self._ear, self._mouth = socket.socketpair()

@@ -25,7 +25,7 @@ class Adaptive:
     """
 
     def __init__(self, *, first: int, most: int, target_s: float = _STEP_S) -> None:
-        self.value = first
+        self.value: int = first
         self._most = most
         self._target_s = target_s
 

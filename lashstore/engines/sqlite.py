@@ -233,7 +233,7 @@ class SqliteDatabase:
                 no WAL, and reading under SQLite's locks creates no files.
         """
         self.path = path
-        self.is_readonly = immutable_pool is not None
+        self.is_readonly: bool = immutable_pool is not None
         self.has_rollback_journal = has_rollback_journal
         self._name = str(path)
         self._wal_name = f"{path}-wal"
@@ -528,7 +528,7 @@ class SqliteDatabase:
         assert self.path is not None  # noqa: S101, only files are read-only
         for attempt in range(_READ_ATTEMPTS):
             time.sleep(attempt / 1000)
-            with self._translated():
+            with self._translated(), self._gone_if_missing():
                 if self.has_rollback_journal or has_wal(self.path):
                     return self._read_begun(self._reader, operation)
                 with bypassing_locks(self.path) as is_allowed:
@@ -545,6 +545,14 @@ class SqliteDatabase:
                         return answer
         msg = f"{self.path} kept changing while it was read: try again"
         raise StoreBusyError(msg)
+
+    @contextmanager
+    def _gone_if_missing(self) -> Iterator[None]:
+        # Looking at the file itself finds it gone before SQLite does.
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise DatabaseGoneError(str(self.path)) from error
 
     def _read_begun(
         self, engine: sa.Engine, operation: Callable[[sa.Connection], T]

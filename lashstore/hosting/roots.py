@@ -90,7 +90,7 @@ class FolderRoot:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.name = str(folder)
+        self.name: str = str(folder)
         self.address: str | Path = folder
 
     def address_of(self, component: str) -> str | Path:
@@ -144,7 +144,7 @@ class ServerRoot:
     has_effects = True
 
     def __init__(self, url: sa.URL) -> None:
-        self.name = url.render_as_string()
+        self.name: str = url.render_as_string()
         self.address: str | Path = url.render_as_string(hide_password=False)
 
     def address_of(self, component: str) -> str | Path:  # noqa: ARG002, one database has all

@@ -63,7 +63,7 @@ class ToolRunLog:
 
     def __init__(self, root: Path, session_id: str) -> None:
         name = codec.sha256_hex(session_id.encode())[:32]
-        self.path = root / "tool-runs" / f"{name}.jsonl"
+        self.path: Path = root / "tool-runs" / f"{name}.jsonl"
 
     def add(self, scope_id: str, replay_key: str) -> None:
         """

@@ -179,13 +179,38 @@ _OPTIONAL_COMPLETION = SessionExecutionLeaseCompletion | None
 _OPTIONAL_STAMP = TurnCommitStamp | None
 
 
+class SeqSpan(Record, frozen=True, kw_only=True):
+    """
+    Rows that came together: the number of the first, and how many.
+    """
+
+    first: int = 0
+    count: int = 0
+
+    @property
+    def last(self) -> int:
+        """
+        The number of the last row; without rows, less than `first`.
+        """
+        return self.first + self.count - 1
+
+
+NO_ROWS = SeqSpan()
+
+
 class StoredTurn(Record, frozen=True, kw_only=True):
     """
     A committed turn: its hash, and the result a replay returns.
+
+    `nodes` and `usage` are the rows it added, by their numbers.
     """
 
+    turn_id: str
     turn_commit_hash: str
     result: RuntimeCommitResult
+    committed_at_ms: int
+    nodes: SeqSpan = NO_ROWS
+    usage: SeqSpan = NO_ROWS
 
 
 class PreparedCommit(Record, frozen=True, kw_only=True):

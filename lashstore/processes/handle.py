@@ -26,11 +26,11 @@ class RegistryTransaction(BoundTransaction):
     The registry's repositories, bound to one open connection.
     """
 
-    processes = Bound(ProcessRepository)
-    events = Bound(ProcessEventRepository)
-    grants = Bound(HandleGrantRepository)
-    notifications = Bound(NotificationRepository)
-    leases = Bound(ProcessLeaseRepository)
+    processes: Bound[ProcessRepository] = Bound(ProcessRepository)
+    events: Bound[ProcessEventRepository] = Bound(ProcessEventRepository)
+    grants: Bound[HandleGrantRepository] = Bound(HandleGrantRepository)
+    notifications: Bound[NotificationRepository] = Bound(NotificationRepository)
+    leases: Bound[ProcessLeaseRepository] = Bound(ProcessLeaseRepository)
 
     def hold(self, process_id: str) -> None:
         """

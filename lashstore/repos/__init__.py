@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .handle_grants import HandleGrantRepository as HandleGrantRepository
     from .heads import SessionHeadRepository as SessionHeadRepository
     from .leases import ExecutionLeaseRepository as ExecutionLeaseRepository
+    from .overviews import SessionOverviewRepository as SessionOverviewRepository
     from .process_events import ProcessEventRepository as ProcessEventRepository
     from .process_leases import ProcessLeaseRepository as ProcessLeaseRepository
     from .processes import ProcessRepository as ProcessRepository
@@ -48,6 +49,7 @@ _MODULES = {
     "QueuedWorkRepository": "queue",
     "SessionGraphRepository": "graph",
     "SessionHeadRepository": "heads",
+    "SessionOverviewRepository": "overviews",
     "SessionMetaRepository": "session_meta",
     "SessionRepository": "sessions",
     "TriggerRepository": "triggers",

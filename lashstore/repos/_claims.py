@@ -173,6 +173,14 @@ def hold_from_row(record_kind: str, key: str, row: Any) -> ClaimHold | None:
     )
 
 
+class HeldRow(Record, frozen=True, kw_only=True):
+    """
+    What a row says to who cannot open its content.
+    """
+
+    hold: ClaimHold | None
+
+
 def page_through(
     list_page: Callable[[int, int], list[Any]], first_page: int
 ) -> Iterator[Any]:

@@ -3,6 +3,7 @@ What the engines spell differently inside a statement.
 """
 
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,6 +13,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 BIND = sa.bindparam
+
+# Execution option of a statement on a table with several indexes that takes the
+# right one whatever the table holds, so that PostgreSQL may plan it once for
+# many transactions. tests/postgres/test_plans.py has each to prove it.
+KEEPS_PLAN = MappingProxyType({"lashstore_keeps_plan": True})
 
 
 # How a list of texts reads in a statement for SQLite, its place included.
@@ -73,6 +79,36 @@ def any_of(column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bo
     Compare *column* with the list of texts bound as *parameter*.
     """
     return _AnyOf(column, texts(parameter))
+
+
+class _Octets(FunctionElement[Any]):
+    """
+    How many bytes a text or some bytes take, encoded and not compressed.
+    """
+
+    type = sa.BigInteger()
+    name = "octets"
+    inherit_cache = True
+
+
+@compiles(_Octets, "sqlite")
+def _sqlite_octets(element: Any, compiler: Any, **kw: Any) -> str:
+    # octet_length came with 3.43; length counts the characters of a text.
+    (column,) = element.clauses
+    return f"length(CAST({compiler.process(column, **kw)} AS BLOB))"
+
+
+@compiles(_Octets, "postgresql")
+def _postgresql_octets(element: Any, compiler: Any, **kw: Any) -> str:
+    (column,) = element.clauses
+    return f"octet_length({compiler.process(column, **kw)})"
+
+
+def octets(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """
+    Return the bytes of a text or of bytes.
+    """
+    return _Octets(column)
 
 
 def texts(parameter: str) -> sa.BindParameter[Any]:

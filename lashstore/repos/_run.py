@@ -8,9 +8,10 @@ dialect and then given to the driver as text. Whoever listens to SQLAlchemy's
 cursor events, a tracer or a test that counts statements, gets them: while
 anybody listens, and on engines that are not ours, Core runs the statement.
 
-On a server a statement is only sent: its result is waited for when somebody
-asks for it, and one wait fetches all results up to there. So a transaction
-costs a round trip a question that depends on an answer, not one a statement.
+On a server a statement is only sent (`lashstore.engines.postgres.sent`): its
+result is waited for when somebody asks for it, and one wait fetches all results
+up to there. So a transaction costs a round trip a question that depends on an
+answer, not one a statement.
 """
 
 import functools
@@ -75,7 +76,7 @@ class _Result:
 
     def __init__(self, rows: list[Any], rowcount: int) -> None:
         self._rows = rows
-        self.rowcount = rowcount
+        self.rowcount: int = rowcount
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.all())
@@ -111,38 +112,13 @@ class _Result:
         return None if row is None else row[0]
 
 
-class _SentResult(_Result):
+def row_maker(names: Sequence[str]) -> Callable[[Any], Any]:
     """
-    The same over what was sent to a server.
+    Return what makes a row with named columns of its values.
     """
-
-    __slots__ = ("_compiled", "_cursor", "_pipeline")
-
-    def __init__(self, compiled: "_Compiled", cursor: Any, pipeline: Any) -> None:
-        self._compiled = compiled
-        self._cursor = cursor
-        self._pipeline = pipeline
-        self._rows: Any = None
-
-    def all(self) -> list[Any]:
-        """
-        Wait for the rows and return them.
-        """
-        if self._rows is None:
-            found = self._cursor.fetchall()
-            self._rows = self._compiled.rows(found, self._cursor)
-        rows: list[Any] = self._rows
-        return rows
-
-    @property
-    def rowcount(self) -> int:  # type: ignore[override]
-        """
-        Wait for the statement and return how many rows it changed.
-        """
-        if self._pipeline is not None:
-            self._pipeline.sync()
-        count: int = self._cursor.rowcount
-        return count
+    kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
+    # What `kind._make` does, but in C.
+    return functools.partial(tuple.__new__, kind)
 
 
 def _picker(names: list[str]) -> Callable[[_Values], Any]:
@@ -230,7 +206,7 @@ class _Compiled:
     """
 
     def __init__(
-        self, statement: Any, dialect: sa.Dialect, column_keys: list[str]
+        self, statement: Any, dialect: sa.Dialect, column_keys: list[str] | None
     ) -> None:
         schema = getattr(dialect, "schema", None)
         compiled = statement.compile(
@@ -240,12 +216,9 @@ class _Compiled:
             render_schema_translate=bool(schema),
         )
         self._text = str(compiled)
-        # In the order of the text, or by what the text calls them.
         by_name = {name: bind for bind, name in compiled.bind_names.items()}
-        self._places = list(
-            (compiled.positiontup or ()) if dialect.positional else by_name
-        )
-        binds = [by_name[name] for name in self._places]
+        binds = [by_name[name] for name in compiled.positiontup or ()]
+        self._types = [bind.type for bind in binds]
         # Constants of the statement; what has none must be given by name.
         self._constants = {bind.key: bind.value for bind in binds if not bind.required}
         self._conversions: list[tuple[int, Callable[[Any], Any]]] = [
@@ -283,10 +256,7 @@ class _Compiled:
         return list(map(self._row or self._named(cursor), found))
 
     def _named(self, cursor: Any) -> Any:
-        names = [column[0] for column in cursor.description]
-        kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
-        # What `kind._make` does, but in C.
-        self._row = functools.partial(tuple.__new__, kind)
+        self._row = row_maker([column[0] for column in cursor.description])
         return self._row
 
     def run(self, driver: Any, values: _Values) -> _Result:
@@ -315,32 +285,6 @@ class _Compiled:
         """
         driver.executemany(self._text, map(self._parameters, many))
         return _Result([], driver.rowcount)
-
-
-class _CompiledForServer(_Compiled):
-    """
-    The same for psycopg, which takes parameters by name.
-    """
-
-    def _parameters(self, values: _Values) -> Any:
-        return dict(zip(self._places, super()._parameters(values), strict=True))
-
-    def run(self, driver: Any, values: _Values) -> _Result:
-        """
-        Send the statement.
-        """
-        return self.run_many(driver, (values,))
-
-    def run_many(self, driver: Any, many: Sequence[_Values]) -> _Result:
-        """
-        Send the statement for each set of values.
-        """
-        connection, pipeline = driver
-        # Binary: bytes then travel as they are, and not as twice as much text.
-        cursor = connection.cursor(binary=True)
-        for values in many:
-            cursor.execute(self._text, self._parameters(values))
-        return _SentResult(self, cursor, pipeline)
 
 
 class Runner:
@@ -373,7 +317,7 @@ class Runner:
         driver: Any = self._connection.connection.driver_connection
         # Rows are fetched at once, so one cursor serves the transaction.
         return (
-            (driver, self._connection.info.get(PIPELINE))
+            self._connection.info[PIPELINE]
             if self.locks_rows
             else sqlite3.Cursor(driver)
         )
@@ -421,15 +365,17 @@ class Runner:
             # Core knows it again by its structure, which we do not.
             result: Any = self._connection.execute(statement, values)
             return result  # type: ignore[no-any-return]
-        compiled = _CompiledForServer(statement, self._connection.dialect, list(values))
+        dialect: Any = self._connection.dialect
+        compiled: _Compiled = dialect.once_kind(statement, dialect, list(values))
         return compiled.run(self._driver, values)
 
     def _compiled(self, statement: Any, values: _Values) -> _Compiled:
         # By identity: statements are module constants, so this does not grow.
         found = self._known.get(statement)
         if found is None:
-            kind = _CompiledForServer if self.locks_rows else _Compiled
-            compiled = kind(statement, self._connection.dialect, list(values))
+            dialect: Any = self._connection.dialect
+            kind = getattr(dialect, "statement_kind", _Compiled)
+            compiled = kind(statement, dialect, list(values))
             found = self._known.setdefault(statement, compiled)
         return found
 

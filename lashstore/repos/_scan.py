@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lashstore.errors import ContentKeyError
 from lashstore.tables import SESSION_TABLES, metadata
 
 from ._dialect import BIND
@@ -64,13 +65,16 @@ class Scan:
     """
     How every row of a table is read and verified.
 
-    `decode` raises what the repository's own reads raise of a damaged row.
+    `decode` raises what the repository's own reads raise of a damaged row;
+    `around` as far as the columns go that are never sealed, of which alone it
+    returns something.
     """
 
     table: sa.Table
     key_names: tuple[str, ...]
     statement: sa.Select[Any]
     decode: Callable[[Any], Any]
+    around: Callable[[Any], Any] = lambda _row: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +103,7 @@ def session_scan(
     table: sa.Table,
     columns: Sequence[sa.ColumnElement[Any]],
     decode: Callable[[str, Any], Any],
+    around: Callable[[str, Any], Any] = lambda _session_id, _row: None,
 ) -> Scan:
     """
     Make the scan of a session table, restricted to `:session_id`.
@@ -113,6 +118,7 @@ def session_scan(
         key_names=key_names(table),
         statement=statement,
         decode=lambda row: decode(row.session_id, row),
+        around=lambda row: around(row.session_id, row),
     )
 
 
@@ -140,22 +146,44 @@ def full_scan(
 
 
 def scan_rows(
-    connection: sa.Connection, scan: Scan, values: Mapping[str, Any] = _NOTHING
+    connection: sa.Connection,
+    scan: Scan,
+    values: Mapping[str, Any] = _NOTHING,
+    *,
+    decode: Callable[[Any], Any] | None = None,
 ) -> Iterator[Scanned]:
     """
     Yield every row in the order of its key, damaged ones too.
 
     Rows are fetched as they are asked for, so that a table of any length
     fits into memory.
+
+    Args:
+        decode: In place of the scan's own; None: that.
+
+    Raises:
+        ContentKeyError: Of *decode*: that a key is missing is no damage.
     """
     statement = scan.statement.execution_options(yield_per=_PAGE)
     for row in connection.execute(statement, dict(values)):
-        key = "/".join(_printable(getattr(row, name)) for name in scan.key_names)
-        try:
-            value, error = scan.decode(row), None
-        except Exception as caught:  # noqa: BLE001, the row's damage, which is reported
-            value, error = None, caught
-        yield Scanned(key=key, row=row, value=value, error=error)
+        yield scanned(scan, row, decode=decode)
+
+
+def scanned(
+    scan: Scan, row: Any, *, decode: Callable[[Any], Any] | None = None
+) -> Scanned:
+    """
+    Verify and decode one row of a scan; see `scan_rows`.
+    """
+    decode = scan.decode if decode is None else decode
+    key = "/".join(_printable(getattr(row, name)) for name in scan.key_names)
+    try:
+        value, error = decode(row), None
+    except ContentKeyError:
+        raise
+    except Exception as caught:  # noqa: BLE001, the row's damage, which is reported
+        value, error = None, caught
+    return Scanned(key=key, row=row, value=value, error=error)
 
 
 def _printable(part: object) -> str:

@@ -7,6 +7,7 @@ sealed in what is inserted and opened in what is read. Each is bound to its
 session, column and row, so that a content moved elsewhere does not open.
 """
 
+import functools
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from lashstore.ciphers import (
     ContentCipher,
     open_bytes,
     open_text,
+    read_envelope,
     seal_bytes,
     seal_text,
 )
@@ -89,26 +91,36 @@ class SealingRunner(Runner):
         seal: Any = seal_bytes if isinstance(plain, bytes) else seal_text
         return seal(self._cipher, plain, self._context(name, row))
 
-    def opened(self, names: Sequence[str], row: Any, asked: _Values) -> list[Any]:
+    def open_row(self, row: Any, asked: _Values = MappingProxyType({})) -> Any:
         """
-        Return a row's values with its content opened.
+        Return a row with its content opened.
+
+        Args:
+            asked: What the statement was given; a key may be there only.
         """
+        names = row._fields
         found = {**asked, **dict(zip(names, row, strict=True))}
-        return [
+        return _row_kind(names)._make(
             self._open(name, value, found)
             if name in SEALED_COLUMNS and value is not None
             else value
             for name, value in zip(names, row, strict=True)
-        ]
+        )
 
     def _open(self, name: str, value: Any, row: _Values) -> Any:
         context = self._context(name, row)
         if isinstance(value, str):
             return open_text(self._cipher, value, context)
-        return open_bytes(self._cipher, bytes(value), context)
+        return open_bytes(self._cipher, value, context)
 
     def _context(self, name: str, row: _Values) -> bytes:
         return sealing_context(self._session_id, name, row)
+
+
+# Making a type takes longer than opening a row; statements are few.
+@functools.lru_cache(maxsize=256)
+def _row_kind(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)  # noqa: PYI024, of any statement
 
 
 def sealing_context(session_id: str, name: str, row: _Values) -> bytes:
@@ -118,6 +130,19 @@ def sealing_context(session_id: str, name: str, row: _Values) -> bytes:
     key = SEALED_COLUMNS.get(name)
     parts = [session_id, name, "" if key is None else str(row[key])]
     return b"\0".join(part.encode(errors="replace") for part in parts)
+
+
+def check_envelopes(session_id: str, row: _Values) -> None:
+    """
+    Check what can be checked of a row's sealed columns without a key.
+
+    Raises:
+        CorruptRecordError: One is no envelope, was damaged, or is another
+            place's.
+    """
+    for name in SEALED_COLUMNS.keys() & row.keys():
+        if row[name] is not None:
+            read_envelope(row[name], sealing_context(session_id, name, row))
 
 
 class _OpenedResult(_Result):
@@ -144,13 +169,9 @@ class _OpenedResult(_Result):
         return opened
 
     def _opened(self, rows: list[Any]) -> list[Any]:
-        names = rows[0]._fields
-        if SEALED_COLUMNS.keys().isdisjoint(names):
+        if SEALED_COLUMNS.keys().isdisjoint(rows[0]._fields):
             return rows
-        kind: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024, of any statement
-        return [
-            kind._make(self._runner.opened(names, row, self._asked)) for row in rows
-        ]
+        return [self._runner.open_row(row, self._asked) for row in rows]
 
     @property
     def rowcount(self) -> int:  # type: ignore[override]

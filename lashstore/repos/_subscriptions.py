@@ -8,16 +8,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from lashstore.codec import decode_stored, row_checksum, verify_row
+from lashstore.codec import row_checksum
 from lashstore.errors import CorruptRecordError
 from lashstore.failures import DRIVER_ERRORS
-from lashstore.model.processes import SessionScope
 from lashstore.model.record import Record
 from lashstore.model.trigger_rules import (
     PreparedSubscription,
-    SubscriptionBody,
     SubscriptionQuery,
-    subscription_from_body,
 )
 from lashstore.model.triggers import (
     TriggerOccurrenceRecord,
@@ -30,33 +27,22 @@ from lashstore.tables import (
 )
 
 from ._dialect import BIND, any_of, count_up, insert_if_absent
+from ._listing import list_rows, listing
 from ._run import Runner
-from ._scan import full_scan
-
-_KIND = "trigger subscription"
-_s = trigger_subscriptions.c
-_d = trigger_deliveries.c
-_SUBSCRIPTION = (
-    "subscription_id",
-    "number",
-    "handle",
-    "registrant_key",
-    "registrant_session_id",
-    "source_type",
-    "source_key",
-    "name",
-    "client_key",
-    "definition_hash",
-    "wake_session_id",
-    "wake_agent_frame_id",
-    "is_enabled",
-    "created_at_ms",
-    "updated_at_ms",
-    "body_json",
+from ._scan import Scanned
+from ._subscription_rows import (
+    COLUMNS,
+    KIND,
+    SUBSCRIPTION_SCAN,
+    changes,
+    checksum_fields,
+    subscription_from_row,
+    wake_columns,
 )
 
-
-_subscriptions = sa.select(*(_s[name] for name in _SUBSCRIPTION), _s.checksum)
+_s = trigger_subscriptions.c
+_d = trigger_deliveries.c
+_subscriptions = sa.select(*(_s[name] for name in COLUMNS), _s.checksum)
 _in_order = (_s.registrant_key, _s.number)
 
 # Holds the counter until the transaction ends, so that numbers are committed
@@ -175,67 +161,17 @@ def _list_by(query: SubscriptionQuery) -> sa.Select[Any]:
     return statement
 
 
-def _checksum_fields(content: Any) -> tuple[Any, ...]:
-    return ("trigger_subscriptions", *content)
-
-
-def _subscription_from_row(row: Any) -> TriggerSubscriptionRecord:
-    key = str(row.subscription_id)
-    content = row[: len(_SUBSCRIPTION)]
-    verify_row(_KIND, key, row.checksum, *_checksum_fields(content))
-    body: SubscriptionBody = decode_stored(SubscriptionBody, row.body_json, _KIND, key)
-    return subscription_from_body(
-        body,
-        wake_target=None
-        if row.wake_session_id is None
-        else SessionScope(
-            session_id=row.wake_session_id, agent_frame_id=row.wake_agent_frame_id
-        ),
-        subscription_id=row.subscription_id,
-        handle=row.handle,
-        name=row.name,
-        source_type=row.source_type,
-        source_key=row.source_key,
-        client_key=row.client_key,
-        enabled=bool(row.is_enabled),
-        created_at_ms=row.created_at_ms,
-        updated_at_ms=row.updated_at_ms,
-    )
-
-
-SUBSCRIPTION_SCAN = full_scan(
-    trigger_subscriptions,
-    (*(_s[name] for name in _SUBSCRIPTION), _s.checksum),
-    _subscription_from_row,
+_look = listing(
+    SUBSCRIPTION_SCAN,
+    sa.tuple_(*_in_order)
+    > sa.tuple_(
+        BIND("after_key", type_=sa.Text), BIND("after_number", type_=sa.BigInteger)
+    ),
+    order_by=_in_order,
 )
-COUNTER_SCAN = full_scan(
-    trigger_counters,
-    (trigger_counters.c.name, trigger_counters.c.last_number),
-    lambda row: row.last_number,
+_find_place = sa.select(_s.registrant_key, _s.number).where(
+    _s.subscription_id == BIND("subscription_id")
 )
-
-
-def _wake_columns(wake_target: SessionScope | None) -> dict[str, Any]:
-    return {
-        "wake_session_id": None if wake_target is None else wake_target.session_id,
-        "wake_agent_frame_id": None
-        if wake_target is None
-        else wake_target.agent_frame_id,
-    }
-
-
-def _changes(row: Any, record: TriggerSubscriptionRecord) -> dict[str, Any]:
-    changed = {
-        **_wake_columns(record.wake_target),
-        "is_enabled": int(record.enabled),
-        "updated_at_ms": record.updated_at_ms,
-    }
-    content = {name: getattr(row, name) for name in _SUBSCRIPTION} | changed
-    return {
-        "of_subscription_id": record.subscription_id,
-        **{f"new_{name}": value for name, value in changed.items()},
-        "new_checksum": row_checksum(*_checksum_fields(content.values())),
-    }
 
 
 class ReadSubscriptions(Record, frozen=True, kw_only=True):
@@ -304,13 +240,13 @@ class SubscriptionRepository:
             "name": draft.name,
             "client_key": draft.client_key,
             "definition_hash": prepared.definition_hash,
-            **_wake_columns(draft.wake_target),
+            **wake_columns(draft.wake_target),
             "is_enabled": 1,
             "created_at_ms": now_ms,
             "updated_at_ms": now_ms,
             "body_json": prepared.body_json,
         }
-        checksum = row_checksum(*_checksum_fields(content.values()))
+        checksum = row_checksum(*checksum_fields(content.values()))
         self._connection.execute(_add_subscription, {**content, "checksum": checksum})
         added = self.find_subscription(f"subscription:{number}")
         assert added is not None  # noqa: S101, it was inserted above
@@ -371,7 +307,7 @@ class SubscriptionRepository:
         rows = self._rows(statement, parameters, damaged)
         for error in damaged:
             raise error
-        return _subscription_from_row(rows[0]) if rows else None
+        return subscription_from_row(rows[0]) if rows else None
 
     def list_by(
         self, query: SubscriptionQuery
@@ -388,7 +324,28 @@ class SubscriptionRepository:
         if query.is_enabled is not None:
             parameters["is_enabled"] = int(query.is_enabled)
         rows = self._connection.execute_once(_list_by(query), parameters)
-        return tuple(_subscription_from_row(row) for row in rows)
+        return tuple(subscription_from_row(row) for row in rows)
+
+    def look(
+        self, *, after_key: str, after_number: int, page: int
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* subscriptions behind a place of `find_place`, in
+        the order of `list_by`, damaged ones too: each decodes to a
+        `TriggerSubscriptionRecord`. Behind '' and 0 are all.
+        """
+        values = {"after_key": after_key, "after_number": after_number}
+        return list_rows(self._connection, _look, values, page=page)
+
+    def find_place(self, subscription_id: str) -> tuple[str, int] | None:
+        """
+        Return where a subscription stands among all; None: there is none of
+        this id.
+        """
+        row = self._connection.execute(
+            _find_place, {"subscription_id": subscription_id}
+        ).one_or_none()
+        return None if row is None else (row.registrant_key, row.number)
 
     def list_matching(self, occurrence: TriggerOccurrenceRecord) -> ReadSubscriptions:
         """
@@ -425,7 +382,7 @@ class SubscriptionRepository:
         damaged: list[CorruptRecordError] = []
         for row in self._rows(statement, parameters, damaged):
             try:
-                intact.append(_subscription_from_row(row))
+                intact.append(subscription_from_row(row))
             except CorruptRecordError as error:
                 damaged.append(error)
         return ReadSubscriptions(intact=tuple(intact), damaged=tuple(damaged))
@@ -452,7 +409,7 @@ class SubscriptionRepository:
             except sa.exc.OperationalError as error:
                 damaged.append(
                     CorruptRecordError(
-                        record_kind=_KIND,
+                        record_kind=KIND,
                         key=f"subscription:{number}",
                         reason=str(error.orig),
                     )
@@ -473,7 +430,7 @@ class SubscriptionRepository:
         }
         self._connection.execute(
             _put_subscription,
-            [_changes(rows[record.subscription_id], record) for record in records],
+            [changes(rows[record.subscription_id], record) for record in records],
         )
 
     def disable_damaged(self, subscription_id: str) -> None:

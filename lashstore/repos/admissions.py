@@ -19,9 +19,9 @@ from lashstore.tables import (
 )
 
 from . import heads, leases, turn_commits
-from ._dialect import BIND
+from ._dialect import BIND, KEEPS_PLAN
 from ._run import Answer, Runner
-from .heads import StoredHead
+from .heads import WAS_COMMITTED, StoredHead
 
 _s = sessions.c
 _PARTS = (
@@ -43,7 +43,12 @@ def _columns() -> list[sa.ColumnElement[Any]]:
             else column
             for column in parts
         ]
-    return columns
+    # Looked for only where there is no head.
+    is_lost = sa.case(
+        (session_heads.c.session_id.is_(None), WAS_COMMITTED),
+        else_=sa.false(),
+    )
+    return [*columns, is_lost.label("has_lost_head")]
 
 
 _has_turn = (session_turn_commits.c.session_id == _s.session_id) & (
@@ -60,6 +65,7 @@ _find = (
         .outerjoin(session_turn_commits, _has_turn)
     )
     .where(_s.session_id == BIND("session_id"))
+    .execution_options(**KEEPS_PLAN)
 )
 
 
@@ -101,6 +107,8 @@ def _admission(session_id: str, row: Sequence[Any] | None) -> Admission:
         raise CorruptRecordError(
             record_kind="session", key=session_id, reason="its row is missing"
         )
+    if row[-1]:
+        raise heads.lost_head(session_id)
     of_head, of_lease, of_turn = (row[start:end] for start, end in _PLACES)
     return Admission(
         head=heads.head_from_row(session_id, of_head[1:]) if of_head[0] else None,

@@ -2,7 +2,7 @@
 Blob rows: contents by their SHA-256.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,10 +20,11 @@ from lashstore.model.deltas import (
 )
 from lashstore.model.options import BlobProfile
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.tables import session_artifacts, session_blobs
 
 from . import _zstd
-from ._dialect import BIND, any_of, insert_if_absent
+from ._dialect import BIND, KEEPS_PLAN, any_of, insert_if_absent
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -40,9 +41,15 @@ _content = (
     _c.chain_depth,
     _c.content,
 )
-_list = sa.select(*_content).where(_is_session, any_of(_c.blob_ref, "refs"))
-_list_depths = sa.select(_c.blob_ref, _c.chain_depth).where(
-    _is_session, any_of(_c.blob_ref, "refs")
+_list = (
+    sa.select(*_content)
+    .where(_is_session, any_of(_c.blob_ref, "refs"))
+    .execution_options(**KEEPS_PLAN)
+)
+_list_depths = (
+    sa.select(_c.blob_ref, _c.chain_depth)
+    .where(_is_session, any_of(_c.blob_ref, "refs"))
+    .execution_options(**KEEPS_PLAN)
 )
 
 
@@ -100,6 +107,32 @@ _remove_free = (
     .returning(_c.blob_ref, _c.base_ref)
 )
 _list_needed = sa.select(_c.base_ref).where(_is_session, any_of(_c.base_ref, "refs"))
+
+
+def _garbage_statement() -> sa.Select[Any]:
+    # What is needed, with all that it is stored as a difference to.
+    root = (
+        sa.select(_c.blob_ref, _c.base_ref)
+        .where(_is_session, any_of(_c.blob_ref, "refs") | _is_artifact)
+        .cte("needed", recursive=True)
+    )
+    base = session_blobs.alias("base")
+    needed = root.union(
+        sa.select(base.c.blob_ref, base.c.base_ref)
+        .select_from(root)
+        .join(
+            base,
+            (base.c.session_id == BIND("session_id"))
+            & (base.c.blob_ref == root.c.base_ref),
+        )
+    )
+    stored = sa.func.coalesce(sa.func.sum(sa.func.length(_c.content)), 0)
+    return sa.select(sa.func.count(), stored).where(
+        _is_session, _c.blob_ref.not_in(sa.select(needed.c.blob_ref))
+    )
+
+
+_sum_garbage = _garbage_statement()
 _list_page = (
     sa.select(
         _c.blob_ref,
@@ -191,13 +224,16 @@ def _chain_of(row: Any, rows: Mapping[BlobRef, Any]) -> list[Any]:
 def _content_of(chain: Sequence[Any]) -> bytes:
     # Only the last content is hashed: what damage made of a base on the way
     # to it shows there.
-    target = chain[0]
     content: bytes | None = None
     try:
         for row in reversed(chain):
             content = _unpacked(row, content)
     except zstandard.ZstdError as error:
-        raise _damaged(target.blob_ref, str(error)) from error
+        raise _damaged(chain[0].blob_ref, str(error)) from error
+    return _verified(chain[0], content)
+
+
+def _verified(target: Any, content: bytes | None) -> bytes:
     if (
         content is None
         or len(content) != target.raw_bytes
@@ -222,11 +258,28 @@ def _damaged(ref: BlobRef, reason: str) -> CorruptRecordError:
     return CorruptRecordError(record_kind="blob", key=str(ref), reason=reason)
 
 
-# Of a difference only the row: its content needs other rows, see `find`.
+class BlobLink(Record, frozen=True, kw_only=True):
+    """
+    A blob's place in a chain: what it is a difference to, if it is one.
+    """
+
+    base_ref: BlobRef | None
+    chain_depth: int
+
+
+def _link_from_row(_session_id: str, row: Any) -> BlobLink:
+    is_link = isinstance(row.chain_depth, int) and isinstance(
+        row.base_ref, str | type(None)
+    )
+    if not is_link:
+        raise _damaged(row.blob_ref, "its base or depth is none")
+    return BlobLink(base_ref=row.base_ref, chain_depth=row.chain_depth)
+
+
+# Without contents: one that others are differences to is wanted when they
+# are, see `BlobRepository.unpack`.
 SCAN = session_scan(
-    session_blobs,
-    _content,
-    lambda _session_id, row: _content_of([row]) if row.base_ref is None else None,
+    session_blobs, (_c.blob_ref, _c.base_ref, _c.chain_depth), _link_from_row
 )
 
 
@@ -246,6 +299,33 @@ class BlobRepository:
             CorruptRecordError: The row is damaged, or one that it needs is.
         """
         return self.list_contents(session_id, [ref]).get(ref)
+
+    def find_row(self, session_id: str, ref: BlobRef) -> Any:
+        """
+        Return a row as it is stored, for `unpack`; None if there is none.
+        """
+        rows = self._connection.execute(
+            _list, {"session_id": session_id, "refs": [ref]}
+        ).all()
+        if rows and rows[0].blob_ref != ref:
+            raise _damaged(ref, "another blob stands where it should")
+        return rows[0] if rows else None
+
+    @staticmethod
+    def unpack(row: Any, base: bytes | None) -> bytes:
+        """
+        Return a row's content, verified by its hash.
+
+        Args:
+            base: The content it is a difference to; None: it is whole.
+
+        Raises:
+            CorruptRecordError: It is damaged.
+        """
+        try:
+            return _verified(row, _unpacked(row, base))
+        except zstandard.ZstdError as error:
+            raise _damaged(row.blob_ref, str(error)) from error
 
     def list_contents(
         self, session_id: str, refs: Sequence[BlobRef]
@@ -393,6 +473,16 @@ class BlobRepository:
             _list_needed, {"session_id": session_id, "refs": refs}
         ).all()
         return frozenset(row[0] for row in rows)
+
+    def sum_garbage(self, session_id: str, refs: Collection[BlobRef]) -> RemovableSize:
+        """
+        Add up the blobs that are none of *refs*, that no artifact names, and
+        that none of these is stored as a difference to.
+        """
+        ((count, size),) = self._connection.execute(
+            _sum_garbage, {"session_id": session_id, "refs": sorted(refs)}
+        ).all()
+        return RemovableSize(row_count=count, content_bytes=int(size))
 
     def count(self, session_id: str) -> int:
         """

@@ -10,7 +10,7 @@ from lashstore.model.blobs import BlobRef
 from lashstore.model.retention import NamedBlob
 from lashstore.tables import session_checkpoint_blobs
 
-from ._dialect import BIND, any_of, upsert
+from ._dialect import BIND, KEEPS_PLAN, any_of, upsert
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -28,6 +28,10 @@ _list_oldest = (
     .where(_is_session, _is_named)
     .order_by(_c.last_revision)
     .limit(sa.literal_column(str(OLDEST)))
+    .execution_options(**KEEPS_PLAN)
+)
+_find_time = sa.select(sa.func.max(_c.named_at_ms)).where(
+    _is_session, _c.last_revision == BIND("revision")
 )
 _remove_until = (
     sa.delete(session_checkpoint_blobs)
@@ -97,6 +101,16 @@ class CheckpointBlobRepository:
             _remove_bases, {"session_id": session_id, "refs": refs}
         ).all()
         return tuple(row[0] for row in rows)
+
+    def find_time(self, session_id: str, revision: int) -> int | None:
+        """
+        Return when the commit of *revision* landed, if it was the last to name
+        some blob, as the head's always is; else None.
+        """
+        found: int | None = self._connection.execute(
+            _find_time, {"session_id": session_id, "revision": revision}
+        ).scalar_one_or_none()
+        return found
 
     def ask_oldest(self, session_id: str) -> Answer[tuple[NamedBlob, ...]]:
         """

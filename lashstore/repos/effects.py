@@ -2,6 +2,7 @@
 Effect rows: the journal, and the leases on what is under way.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +17,9 @@ from lashstore.model.effects import (
 )
 from lashstore.tables import effects
 
-from ._dialect import BIND, insert_if_absent
+from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Answer, Runner
-from ._scan import full_scan
+from ._scan import Scanned, full_scan, scanned
 
 _KIND = "effect"
 _c = effects.c
@@ -158,6 +159,24 @@ def _of_claim(claim: EffectClaim) -> dict[str, Any]:
 
 
 SCAN = full_scan(effects, _columns, _effect_from_row)
+# Only what is asked for is read: a status is looked for among the keys of a
+# range, which are small, and no index finds it.
+_list_keys = (
+    sa.select(_c.scope_id, _c.replay_key, _c.status)
+    .where(
+        sa.tuple_(_c.scope_id, _c.replay_key)
+        > sa.tuple_(
+            BIND("first_scope_id", type_=sa.Text),
+            BIND("after_replay_key", type_=sa.Text),
+        ),
+        _c.scope_id < BIND("end_scope_id"),
+    )
+    .order_by(_c.scope_id, _c.replay_key)
+    .limit(BIND("page"))
+)
+_look_at = SCAN.statement.where(
+    any_of(_c.scope_id, "scope_ids"), any_of(_c.replay_key, "replay_keys")
+)
 
 
 class EffectRepository:
@@ -194,6 +213,51 @@ class EffectRepository:
             _hold_lease, _of(claim.row.scope_id, claim.row.replay_key)
         )
         return asked.all
+
+    def list_keys(
+        self,
+        *,
+        first_scope_id: str,
+        end_scope_id: str,
+        after_replay_key: str,
+        page: int,
+    ) -> tuple[tuple[str, str, str], ...]:
+        """
+        Return up to *page* effects of a range of scopes, in the order of
+        their keys: scope, replay key, status.
+
+        Args:
+            end_scope_id: The first scope that is not wanted any more.
+
+            after_replay_key: In the first scope, only what is behind it; no
+                replay key is empty.
+        """
+        rows = self._connection.execute(
+            _list_keys,
+            {
+                "first_scope_id": first_scope_id,
+                "end_scope_id": end_scope_id,
+                "after_replay_key": after_replay_key,
+                "page": page,
+            },
+        ).all()
+        return tuple((row.scope_id, row.replay_key, row.status) for row in rows)
+
+    def look_at(self, keys: Collection[tuple[str, str]]) -> tuple[Scanned, ...]:
+        """
+        Return the effects of some scopes and replay keys, in the order of
+        their keys, damaged ones too: each decodes to a `StoredEffect`.
+        """
+        rows = self._connection.execute(
+            _look_at,
+            {
+                "scope_ids": sorted({scope_id for scope_id, _ in keys}),
+                "replay_keys": sorted({replay_key for _, replay_key in keys}),
+            },
+        ).all()
+        return tuple(
+            scanned(SCAN, row) for row in rows if (row.scope_id, row.replay_key) in keys
+        )
 
     def find_lease(self, scope_id: str, replay_key: str) -> EffectLease | None:
         """

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from lashstore.codec import row_checksum, stored_decoder, verify_row
 from lashstore.errors import CorruptRecordError
+from lashstore.model.commit import SeqSpan
 from lashstore.model.graph import EncodedNode, SessionNode, StoredNode
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.tables import session_nodes, sessions
 
-from ._dialect import BIND, any_of
+from ._dialect import BIND, KEEPS_PLAN, any_of, octets, texts
 from ._run import Answer, Runner
 from ._scan import session_scan
 
@@ -35,7 +37,18 @@ _content = (
 )
 
 _find = sa.select(*_content).where(_is_session, _c.node_id == BIND("node_id"))
-_list_live = sa.select(*_content).where(_is_session, _is_live).order_by(_c.seq)
+_list_live = (
+    sa.select(*_content)
+    .where(_is_session, _is_live)
+    .order_by(_c.seq)
+    .execution_options(**KEEPS_PLAN)
+)
+# Not `_is_live`, for which the index of live parents might be taken.
+_list_span = (
+    sa.select(*_content)
+    .where(_is_session, _c.seq >= BIND("first"), _c.seq <= BIND("last"))
+    .order_by(_c.seq)
+)
 _list_all = sa.select(*_content).where(_is_session).order_by(_c.seq)
 _first_user_message = (
     sa.select(*_content)
@@ -60,6 +73,36 @@ _list_for_commit = (
     )
     .where(sessions.c.session_id == BIND("session_id"))
 )
+
+
+def _server_statement_for_commit() -> sa.Select[Any]:
+    # The same in a way that leaves PostgreSQL's planner no choice. While it
+    # takes sessions for short, reading one whole costs it no more than reading
+    # a row by its key; but only the key's index gives the first row behind an
+    # id without sorting. And it takes ids that it is not shown for ten, so that
+    # a plan for these ids looks no better than one for any.
+    wanted = (
+        sa.func.unnest(sa.select(texts("node_ids")).scalar_subquery())
+        .table_valued(sa.column("node_id", sa.Text))
+        .render_derived(name="wanted")
+    )
+    nearest = (
+        sa.select(*_content)
+        .where(_is_session, _c.node_id >= wanted.c.node_id)
+        .order_by(_c.node_id)
+        .limit(sa.literal_column("1"))
+        .lateral("nearest")
+    )
+    found = wanted.join(nearest, nearest.c.node_id == wanted.c.node_id)
+    return (
+        sa.select(*nearest.c, _last_seq.label("last_seq"))
+        .select_from(sessions.outerjoin(found, sa.true()))
+        .where(sessions.c.session_id == BIND("session_id"))
+        .execution_options(**KEEPS_PLAN)
+    )
+
+
+_list_for_commit_on_server = _server_statement_for_commit()
 
 
 def _path_statement() -> sa.Select[Any]:
@@ -132,18 +175,27 @@ _tombstone = (
     .values(is_tombstoned=sa.literal_column("1"), checksum=_flip_checksum)
     .returning(_c.is_user_message)
 )
-_child = session_nodes.alias("child")
-_remove_tombstoned = sa.delete(session_nodes).where(
-    _is_session,
-    _c.is_tombstoned == sa.literal_column("1"),
-    ~sa.exists()
-    .where(
-        _child.c.session_id == BIND("session_id"),
-        _child.c.parent_node_id == _c.node_id,
-        _child.c.is_tombstoned == sa.literal_column("0"),
-    )
-    .correlate(session_nodes),
+_is_tombstoned = _c.is_tombstoned == sa.literal_column("1")
+_list_tombstoned = (
+    sa.select(_c.node_id)
+    .where(_is_session, _is_tombstoned, _c.node_id > BIND("after_id", type_=sa.Text))
+    .order_by(_c.node_id)
+    .limit(BIND("page"))
 )
+# By itself: as a part of the removal, without statistics, PostgreSQL compares
+# every tombstone with every live node.
+_list_parents = (
+    sa.select(_c.parent_node_id)
+    .where(_is_session, any_of(_c.parent_node_id, "node_ids"), _is_live)
+    .distinct()
+)
+_remove_tombstoned = sa.delete(session_nodes).where(
+    _is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned
+)
+_sum_tombstoned = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(octets(_c.node_json)), sa.literal_column("0")),
+).where(_is_session, any_of(_c.node_id, "node_ids"), _is_tombstoned)
 
 
 class NodeLookup(Record, frozen=True, kw_only=True):
@@ -242,8 +294,26 @@ class SessionGraphRepository:
         """
         Return every live node in insertion order.
         """
-        rows = self._connection.execute(_list_live, {"session_id": session_id}).all()
-        return tuple(_node_from_row(session_id, row) for row in rows)
+        return self.ask_live(session_id)()
+
+    def ask_live(self, session_id: str) -> Answer[tuple[SessionNode, ...]]:
+        """
+        Ask for what `list_live` returns.
+        """
+        found = self._connection.execute(_list_live, {"session_id": session_id})
+        return lambda: tuple(_node_from_row(session_id, row) for row in found.all())
+
+    def list_span(self, session_id: str, span: SeqSpan) -> tuple[SessionNode, ...]:
+        """
+        Return the live nodes whose numbers are in *span*, in their order.
+        """
+        rows = self._connection.execute(
+            _list_span,
+            {"session_id": session_id, "first": span.first, "last": span.last},
+        ).all()
+        return tuple(
+            _node_from_row(session_id, row) for row in rows if not row.is_tombstoned
+        )
 
     def list_path(
         self, session_id: str, leaf_node_id: str, *, max_depth: int
@@ -256,14 +326,27 @@ class SessionGraphRepository:
             CorruptRecordError: A parent is missing, or the parents form a
                 cycle, which shows as more live nodes than *max_depth*.
         """
-        rows = self._connection.execute(
+        return self.ask_path(session_id, leaf_node_id, max_depth=max_depth)()
+
+    def ask_path(
+        self, session_id: str, leaf_node_id: str, *, max_depth: int
+    ) -> Answer[tuple[SessionNode, ...]]:
+        """
+        Ask for what `list_path` returns.
+        """
+        found = self._connection.execute(
             _list_path,
             {
                 "session_id": session_id,
                 "leaf_node_id": leaf_node_id,
                 "max_depth": max_depth,
             },
-        ).all()
+        )
+        return lambda: self._path(session_id, found.all(), max_depth=max_depth)
+
+    def _path(
+        self, session_id: str, rows: list[Any], *, max_depth: int
+    ) -> tuple[SessionNode, ...]:
         rows = sorted(rows, key=attrgetter("depth"), reverse=True)
         if rows and rows[0].depth > max_depth and not rows[0].is_tombstoned:
             raise _broken_path(rows[0].node_id, "its parents form a cycle")
@@ -278,6 +361,27 @@ class SessionGraphRepository:
                 rows[0].node_id, f"its parent {rows[0].parent_node_id!r} is missing"
             )
         return nodes
+
+    def list_path_end(
+        self, session_id: str, leaf_node_id: str, *, length: int
+    ) -> tuple[SessionNode, ...]:
+        """
+        Return the last *length* nodes at most of the path to a leaf, in its
+        order; empty if the leaf is unknown or tombstoned.
+        """
+        rows = self._connection.execute(
+            _list_path,
+            {
+                "session_id": session_id,
+                "leaf_node_id": leaf_node_id,
+                "max_depth": length - 1,
+            },
+        ).all()
+        return tuple(
+            _node_from_row(session_id, row)
+            for row in sorted(rows, key=lambda row: -row.depth)
+            if not row.is_tombstoned
+        )
 
     def first_user_message(self, session_id: str) -> SessionNode | None:
         """
@@ -297,7 +401,10 @@ class SessionGraphRepository:
         if not node_ids:
             return NodeLookup
         found = self._connection.execute(
-            _list_for_commit, {"session_id": session_id, "node_ids": node_ids}
+            _list_for_commit_on_server
+            if self._connection.locks_rows
+            else _list_for_commit,
+            {"session_id": session_id, "node_ids": node_ids},
         )
         return lambda: _lookup_from_rows(session_id, found.all())
 
@@ -347,14 +454,46 @@ class SessionGraphRepository:
         ).all()
         return tuple(bool(row.is_user_message) for row in rows)
 
-    def remove_tombstoned(self, session_id: str) -> int:
+    def list_tombstoned(
+        self, session_id: str, *, after_id: str, page: int
+    ) -> tuple[str, ...]:
         """
-        Remove the tombstones no live node names as its parent; return how
-        many there were.
+        Return the ids of up to *page* tombstones behind an id, in order.
         """
+        rows = self._connection.execute(
+            _list_tombstoned,
+            {"session_id": session_id, "after_id": after_id, "page": page},
+        ).all()
+        return tuple(row[0] for row in rows)
+
+    def remove_tombstoned(self, session_id: str, node_ids: Sequence[str]) -> int:
+        """
+        Remove those of the nodes that are tombstones and that no live node
+        names as its parent; return how many there were.
+        """
+        removable = self._without_parents(session_id, node_ids)
+        if not removable:
+            return 0
         return self._connection.execute(
-            _remove_tombstoned, {"session_id": session_id}
+            _remove_tombstoned, {"session_id": session_id, "node_ids": removable}
         ).rowcount
+
+    def sum_tombstoned(self, session_id: str, node_ids: Sequence[str]) -> RemovableSize:
+        """
+        Add up what `remove_tombstoned` would remove.
+        """
+        removable = self._without_parents(session_id, node_ids)
+        ((count, size),) = self._connection.execute(
+            _sum_tombstoned, {"session_id": session_id, "node_ids": removable}
+        ).all()
+        return RemovableSize(row_count=count, content_bytes=int(size))
+
+    def _without_parents(self, session_id: str, node_ids: Sequence[str]) -> list[str]:
+        rows = self._connection.execute(
+            _list_parents, {"session_id": session_id, "node_ids": node_ids}
+        ).all()
+        needed = {row[0] for row in rows}
+        return [node_id for node_id in node_ids if node_id not in needed]
 
     def list_stored(self, session_id: str) -> tuple[tuple[EncodedNode, bool], ...]:
         """

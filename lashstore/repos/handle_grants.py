@@ -13,8 +13,9 @@ from lashstore.model.processes import SessionScope
 from lashstore.tables import process_handle_grants
 
 from ._dialect import BIND, any_of, upsert
+from ._listing import list_rows, listing
 from ._run import Runner
-from ._scan import full_scan
+from ._scan import Scanned, full_scan
 
 _KIND = "process handle grant"
 _c = process_handle_grants.c
@@ -77,6 +78,11 @@ def _grant_from_row(row: Any) -> ProcessHandleGrant:
 
 
 SCAN = full_scan(process_handle_grants, _columns, _grant_from_row)
+_look = listing(
+    SCAN,
+    _c.process_id == BIND("process_id"),
+    order_by=(_c.session_id, _c.agent_frame_id),
+)
 
 
 class HandleGrantRepository:
@@ -149,6 +155,14 @@ class HandleGrantRepository:
             _list_for_process, {"process_id": process_id}
         ).all()
         return tuple(_grant_from_row(row) for row in rows)
+
+    def look(self, process_id: str, *, page: int) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* grants on a process, by scope, damaged ones too:
+        each decodes to a `ProcessHandleGrant`.
+        """
+        values = {"process_id": process_id}
+        return list_rows(self._connection, _look, values, page=page)
 
     def list_by_session(self, session_id: str) -> dict[str, bool]:
         """

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.codec import row_checksum, stored_decoder, verify_row
-from lashstore.errors import RecordVersionError
+from lashstore.errors import CorruptRecordError, RecordVersionError
 from lashstore.model.record import Record
 from lashstore.model.session import HEAD_SCHEMA_VERSION, SessionHeadMeta
-from lashstore.tables import session_heads
+from lashstore.tables import session_checkpoint_blobs, session_heads
 
 from ._dialect import BIND, upsert
 from ._run import Runner
@@ -36,7 +36,16 @@ _CONTENT = (
 )
 COLUMNS = (*(_c[name] for name in _CONTENT), _c.checksum)
 _SCHEMA_VERSION = _CONTENT.index("schema_version")
+# Of what the checksum is over; a scan adds columns behind it.
+_COUNT = len(COLUMNS) - 1
 _find = sa.select(*COLUMNS).where(_c.session_id == BIND("session_id"))
+# Each commit leaves notes of its checkpoint elsewhere: where they are and the
+# head is not, damage has hidden it.
+WAS_COMMITTED = sa.exists().where(
+    session_checkpoint_blobs.c.session_id == BIND("session_id"),
+    session_checkpoint_blobs.c.last_revision > sa.literal_column("0"),
+)
+_was_committed = sa.select(WAS_COMMITTED)
 _put = upsert(session_heads, (*_CONTENT, "checksum"))
 
 
@@ -66,13 +75,18 @@ class StoredHead(Record, frozen=True, kw_only=True):
 
 
 def _verify(session_id: str, row: Sequence[Any]) -> None:
-    *content, checksum = row
+    content, checksum = row[:_COUNT], row[_COUNT]
     verify_row(_KIND, session_id, checksum, "session_heads", session_id, *content)
-    if content[_SCHEMA_VERSION] != HEAD_SCHEMA_VERSION:
+    _require_version(row)
+
+
+def _require_version(row: Sequence[Any]) -> None:
+    version = row[_SCHEMA_VERSION]
+    if version != HEAD_SCHEMA_VERSION:
         raise RecordVersionError(
             record_kind="SessionHeadMeta",
             expected=HEAD_SCHEMA_VERSION,
-            actual=str(content[_SCHEMA_VERSION]),
+            actual=str(version),
         )
 
 
@@ -98,10 +112,30 @@ def head_from_row(session_id: str, row: Sequence[Any]) -> StoredHead:
         RecordVersionError: It is of another record version.
     """
     _verify(session_id, row)
-    return StoredHead(session_id=session_id, **dict(zip(_CONTENT, row, strict=False)))
+    return StoredHead(
+        session_id=session_id, **dict(zip(_CONTENT, row[:_COUNT], strict=True))
+    )
 
 
-SCAN = session_scan(session_heads, COLUMNS, head_from_row)
+def _unverified_head(session_id: str, row: Sequence[Any]) -> StoredHead:
+    _require_version(row)
+    return StoredHead(
+        session_id=session_id, **dict(zip(_CONTENT, row[:_COUNT], strict=True))
+    )
+
+
+def lost_head(session_id: str) -> CorruptRecordError:
+    """
+    Say that there is no head where there `WAS_COMMITTED` something.
+    """
+    return CorruptRecordError(
+        record_kind=_KIND,
+        key=session_id,
+        reason="it is missing, and there were commits",
+    )
+
+
+SCAN = session_scan(session_heads, COLUMNS, head_from_row, _unverified_head)
 
 
 class SessionHeadRepository:
@@ -117,10 +151,11 @@ class SessionHeadRepository:
         Return the head; None before the first commit.
 
         Raises:
-            CorruptRecordError: The row is damaged.
+            CorruptRecordError: The row is damaged, or missing though
+                something was committed.
             RecordVersionError: It is of another record version.
         """
-        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        row = self._find(session_id)
         return None if row is None else head_from_row(session_id, row)
 
     def find_meta(self, session_id: str) -> SessionHeadMeta | None:
@@ -130,11 +165,18 @@ class SessionHeadRepository:
         Raises:
             As `find`, and what it holds is decoded.
         """
-        row = self._connection.execute(_find, {"session_id": session_id}).one_or_none()
+        row = self._find(session_id)
         if row is None:
             return None
         _verify(session_id, row)
         return _meta_from_row(session_id, row)
+
+    def _find(self, session_id: str) -> Any:
+        asked = {"session_id": session_id}
+        row = self._connection.execute(_find, asked).one_or_none()
+        if row is None and self._connection.execute(_was_committed, asked).scalar_one():
+            raise lost_head(session_id)
+        return row
 
     def put(self, head: StoredHead) -> None:
         """

@@ -30,6 +30,8 @@ _CONTENT = (
     "expires_at_ms",
 )
 COLUMNS = (*(_c[name] for name in _CONTENT), _c.checksum)
+# Of what the checksum is over; a scan adds columns behind it.
+_COUNT = len(COLUMNS) - 1
 _find = sa.select(*COLUMNS).where(_c.session_id == BIND("session_id"))
 _put = upsert(session_execution_leases, (*_CONTENT, "checksum"))
 
@@ -41,7 +43,7 @@ def lease_from_row(session_id: str, row: Sequence[Any]) -> LeaseRow:
     Raises:
         CorruptRecordError: The row is damaged.
     """
-    *content, checksum = row
+    content, checksum = row[:_COUNT], row[_COUNT]
     verify_row(
         "execution lease",
         session_id,

@@ -22,11 +22,12 @@ from lashstore.model.process_events import (
 )
 from lashstore.model.record import Record
 from lashstore.model.wakes import ProcessWakeDelivery
-from lashstore.tables import process_events, process_wakes
+from lashstore.tables import process_events, process_wakes, processes
 
 from ._dialect import BIND, any_of
+from ._listing import list_rows, listing
 from ._run import Runner
-from ._scan import full_scan
+from ._scan import Scanned, full_scan
 
 _KIND = "process event"
 _e, _w = process_events.c, process_wakes.c
@@ -173,6 +174,18 @@ def _delivery_from_row(row: Any) -> ProcessWakeDelivery | None:
 
 SCAN = full_scan(process_events, _columns, lambda row: _stored_from_row(row).event)
 WAKE_SCAN = full_scan(process_wakes, _WAKE, _delivery_from_row)
+_look = listing(SCAN, _is_process, _is_after, order_by=(_e.sequence,))
+_look_back = listing(SCAN, _is_process, order_by=(_e.sequence.desc(),))
+_look_at_last = listing(
+    SCAN,
+    any_of(processes.c.process_id, "process_ids"),
+    source=processes.join(
+        process_events,
+        (_e.process_id == processes.c.process_id)
+        & (_e.sequence == processes.c.last_sequence),
+    ),
+)
+_look_at_wakes = listing(WAKE_SCAN, _w.process_id == BIND("process_id"))
 
 
 class ProcessEventRepository:
@@ -281,6 +294,39 @@ class ProcessEventRepository:
             _list_recent, {"process_id": process_id, "page": limit}
         ).all()
         return tuple(_stored_from_row(row).event for row in reversed(rows))
+
+    def look(
+        self, process_id: str, *, after_sequence: int, page: int
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* events behind a sequence number, in order, damaged
+        ones too: each decodes to a `ProcessEvent`.
+        """
+        values = {"process_id": process_id, "after_sequence": after_sequence}
+        return list_rows(self._connection, _look, values, page=page)
+
+    def look_back(self, process_id: str, *, page: int) -> tuple[Scanned, ...]:
+        """
+        As `look`, the last ones, in order.
+        """
+        values = {"process_id": process_id}
+        return list_rows(self._connection, _look_back, values, page=page)[::-1]
+
+    def look_at_last(self, process_ids: Sequence[str]) -> tuple[Scanned, ...]:
+        """
+        As `look`, the last one of each process.
+        """
+        values = {"process_ids": process_ids}
+        return list_rows(self._connection, _look_at_last, values, page=len(process_ids))
+
+    def look_at_wakes(self, process_id: str, *, page: int) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* wakes nobody has acknowledged, in order, damaged
+        ones too: each decodes to a delivery, or to None if there was nobody
+        to wake.
+        """
+        values = {"process_id": process_id}
+        return list_rows(self._connection, _look_at_wakes, values, page=page)
 
     def count_through(
         self, process_id: str, event_type: str, up_to_sequence: int

@@ -2,6 +2,7 @@
 Process lease rows: who runs a process.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +12,10 @@ from lashstore.model.leases import LeaseOwnerIdentity
 from lashstore.model.process_leases import ProcessLease, ProcessLeaseRow
 from lashstore.tables import process_leases
 
-from ._dialect import BIND, upsert
+from ._dialect import BIND, any_of, upsert
+from ._listing import list_rows, listing
 from ._run import Runner
-from ._scan import full_scan
+from ._scan import Scanned, full_scan
 
 _KIND = "process lease"
 _c = process_leases.c
@@ -61,6 +63,7 @@ SCAN = full_scan(
     (*_columns, _c.process_id),
     lambda row: _lease_from_row(row.process_id, row),
 )
+_look = listing(SCAN, any_of(_c.process_id, "process_ids"))
 
 
 class ProcessLeaseRepository:
@@ -77,6 +80,14 @@ class ProcessLeaseRepository:
         """
         row = self._connection.execute(_find, {"process_id": process_id}).one_or_none()
         return None if row is None else _lease_from_row(process_id, row)
+
+    def look(self, process_ids: Sequence[str]) -> tuple[Scanned, ...]:
+        """
+        Return the lease rows of processes, damaged ones too: each decodes to
+        a `ProcessLeaseRow`.
+        """
+        values = {"process_ids": process_ids}
+        return list_rows(self._connection, _look, values, page=len(process_ids))
 
     def put(self, process_id: str, row: ProcessLeaseRow) -> None:
         """

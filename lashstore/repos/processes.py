@@ -46,7 +46,7 @@ from lashstore.tables import (
 
 from ._dialect import BIND, any_of, insert_if_absent
 from ._run import Runner
-from ._scan import full_scan
+from ._scan import Scanned, full_scan, scanned
 
 _KIND = "process"
 _decode_facts = stored_decoder(ProcessFacts, _KIND)
@@ -209,7 +209,8 @@ def _list_statements() -> dict[tuple[bool, str], sa.Select[Any]]:
             page = ids.order_by("process_id").limit(BIND("page")).subquery("page")
             statements[has_definition, name] = sa.select(*_record_columns).select_from(
                 page.join(processes, _p.process_id == page.c.process_id)
-                .join(process_registrations, _r.process_id == page.c.process_id)
+                # A process without its registration is damage, not absent.
+                .outerjoin(process_registrations, _r.process_id == page.c.process_id)
                 .outerjoin(process_wake_targets, _w.process_id == page.c.process_id)
             )
     return statements
@@ -382,6 +383,7 @@ SCAN = full_scan(
         process_registrations, _r.process_id == _p.process_id
     ).outerjoin(process_wake_targets, _w.process_id == _p.process_id),
 )
+_look_at = SCAN.statement.where(_is_process)
 
 
 class ProcessRepository:
@@ -482,6 +484,42 @@ class ProcessRepository:
         Args:
             definition_hash: None restricts nothing.
         """
+        rows = self._list_page(
+            scope, definition_hash=definition_hash, after_id=after_id, limit=limit
+        )
+        records = (_stored_from_row(row).record for row in rows)
+        return tuple(sorted(records, key=lambda record: record.id))
+
+    def look(
+        self, scope: ListScope, *, after_id: str | None, page: int
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* processes of a list scope behind *after_id*, by id,
+        damaged ones too: each decodes to a `StoredProcess`.
+        """
+        rows = self._list_page(
+            scope, definition_hash=None, after_id=after_id, limit=page
+        )
+        found = (scanned(SCAN, row) for row in rows)
+        return tuple(sorted(found, key=lambda each: str(each.row.process_id)))
+
+    def look_at(self, process_id: str) -> Scanned | None:
+        """
+        Return a process, damaged or not; None: unknown process.
+        """
+        row = self._connection.execute(
+            _look_at, {"process_id": process_id}
+        ).one_or_none()
+        return None if row is None else scanned(SCAN, row)
+
+    def _list_page(
+        self,
+        scope: ListScope,
+        *,
+        definition_hash: str | None,
+        after_id: str | None,
+        limit: int | None,
+    ) -> list[Any]:
         values: dict[str, Any] = {
             # No id is empty, so all are larger.
             "after_id": "" if after_id is None else after_id,
@@ -497,9 +535,7 @@ class ProcessRepository:
             for index, activity in enumerate(scope.activities):
                 values[f"activity_{index}"] = activity
         statement = _list_page[definition_hash is not None, name]
-        rows = self._connection.execute(statement, values).all()
-        records = (_stored_from_row(row).record for row in rows)
-        return tuple(sorted(records, key=lambda record: record.id))
+        return self._connection.execute(statement, values).all()
 
     def list_by_ids(
         self, process_ids: Sequence[str], *, is_running_only: bool = False

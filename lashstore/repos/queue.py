@@ -32,6 +32,7 @@ from lashstore.tables import session_queued_batches
 from ._claims import (
     CLAIM_COLUMNS,
     CLEARED_CLAIM,
+    HeldRow,
     RenewedClaim,
     grant_statement,
     grant_values,
@@ -45,8 +46,9 @@ from ._claims import (
     renew_statement,
 )
 from ._dialect import BIND
+from ._listing import list_rows, listing
 from ._run import Answer, Runner
-from ._scan import session_scan
+from ._scan import Scanned, session_scan
 
 _KIND = "queued-work batch"
 _decode_payloads = stored_decoder(tuple[QueuedWorkPayload, ...], _KIND)
@@ -185,8 +187,12 @@ def _claimable_from_row(session_id: str, row: Any) -> BatchRow:
 
 
 SCAN = session_scan(
-    session_queued_batches, (*_columns, _c.claim_host_id), _claimable_from_row
+    session_queued_batches,
+    (*_columns, _c.claim_host_id),
+    _claimable_from_row,
+    lambda _session_id, row: HeldRow(hold=hold_from_row(_KIND, row.batch_id, row)),
 )
+_look = listing(SCAN, _c.enqueue_seq > BIND("after_seq"), order_by=(_c.enqueue_seq,))
 
 
 class QueuedWorkRepository:
@@ -222,6 +228,21 @@ class QueuedWorkRepository:
         """
         rows = self._connection.execute(_list_all, {"session_id": session_id}).all()
         return tuple(_claimable_from_row(session_id, row).batch for row in rows)
+
+    def look(
+        self, session_id: str, *, after_seq: int, page: int, is_sealed: bool = False
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* batches behind a place, in admission order, damaged
+        ones too: each decodes to a `BatchRow`, or to None if it is sealed.
+        """
+        return list_rows(
+            self._connection,
+            _look,
+            {"session_id": session_id, "after_seq": after_seq},
+            page=page,
+            is_sealed=is_sealed,
+        )
 
     def list_unclaimed(
         self, session_id: str, *, now_ms: int

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from lashstore.tables import SESSION_TABLES, session_blobs, sessions
 
 from ._dialect import BIND
+from ._run import Runner
 from .blobs import BlobRepository
 
 # Rows of one insert, and of one fetch; a blob may be megabytes.
@@ -72,9 +73,12 @@ def _portable(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview | bytearray) else value
 
 
-def check_blobs(connection: sa.Connection, session_id: str) -> None:
+def check_blobs(connection: sa.Connection | Runner, session_id: str) -> None:
     """
     Verify that every blob of a session has its hash.
+
+    Args:
+        connection: Of a sealed session a runner that opens its content.
 
     Raises:
         CorruptRecordError: One has another.

@@ -70,6 +70,9 @@ _set_incarnation = (
     .values(incarnation=BIND("new_incarnation"))
 )
 
+_list_sealed = (
+    sa.select(*_identity).where(_c.content_seal.is_not(None)).order_by(_c.session_id)
+)
 _list_ids = sa.select(_c.session_id).order_by(_c.session_id)
 # Rows whose session has no row of its own, by table.
 _list_strays = {
@@ -230,6 +233,13 @@ class SessionRepository:
         Return every session of the database.
         """
         return tuple(row[0] for row in self._connection.execute(_list_ids))
+
+    def list_sealed(self) -> tuple[SessionIdentity, ...]:
+        """
+        Return every sealed session of the database, in the order of ids.
+        """
+        rows = self._connection.execute(_list_sealed)
+        return tuple(_identity_from_row(row) for row in rows)
 
     def list_strays(self) -> dict[str, tuple[str, ...]]:
         """

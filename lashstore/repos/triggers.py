@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.codec import decode_stored, row_checksum, verify_row
-from lashstore.model.record import Json
+from lashstore.model.record import Json, Record
 from lashstore.model.trigger_rules import (
     PreparedOccurrence,
     TriggerDelivery,
@@ -19,7 +19,8 @@ from lashstore.model.triggers import (
 from lashstore.tables import trigger_deliveries, trigger_occurrences
 
 from ._dialect import BIND, any_of, insert_if_absent
-from ._scan import full_scan
+from ._listing import list_rows, listing
+from ._scan import Scanned, full_scan
 from ._subscriptions import SubscriptionRepository
 
 # How many occurrences one statement of a pruning removes on a server.
@@ -143,6 +144,45 @@ DELIVERY_SCAN = full_scan(
     (*(_d[name] for name in _DELIVERY), _d.checksum),
     _delivery_from_row,
 )
+_look_at_occurrences = listing(
+    OCCURRENCE_SCAN,
+    sa.tuple_(_o.occurred_at_ms, _o.occurrence_id)
+    < sa.tuple_(
+        BIND("before_ms", type_=sa.BigInteger), BIND("before_id", type_=sa.Text)
+    ),
+    order_by=(_o.occurred_at_ms.desc(), _o.occurrence_id.desc()),
+)
+_look_at_some = listing(OCCURRENCE_SCAN, any_of(_o.occurrence_id, "occurrence_ids"))
+_look_at_pending = listing(
+    DELIVERY_SCAN,
+    _d.acknowledged_at_ms.is_(None),
+    _d.seq > BIND("after_seq"),
+    order_by=(_d.seq,),
+)
+_find_time = sa.select(_o.occurred_at_ms).where(
+    _o.occurrence_id == BIND("occurrence_id")
+)
+_count_deliveries = (
+    sa.select(
+        _d.occurrence_id,
+        sa.func.count(),
+        sa.func.count(_d.acknowledged_at_ms),
+        sa.func.count(_d.start_error),
+    )
+    .where(any_of(_d.occurrence_id, "occurrence_ids"))
+    .group_by(_d.occurrence_id)
+)
+
+
+class DeliveryCounts(Record, frozen=True, kw_only=True):
+    """
+    How many subscriptions an occurrence met, and what became of that:
+    pending, or acknowledged, with an error or not.
+    """
+
+    delivery_count: int = 0
+    pending_count: int = 0
+    error_count: int = 0
 
 
 class TriggerRepository(SubscriptionRepository):
@@ -279,6 +319,61 @@ class TriggerRepository(SubscriptionRepository):
             _list_pending, {"after_seq": after_seq, "page": page}
         )
         return tuple(_delivery_from_row(row) for row in rows)
+
+    def look_at_occurrences(
+        self, *, before_ms: int, before_id: str, page: int
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* occurrences before a time, or of that time and with
+        a smaller id, the latest first, damaged ones too: each decodes to a
+        `TriggerOccurrenceRecord`.
+        """
+        values = {"before_ms": before_ms, "before_id": before_id}
+        return list_rows(self._connection, _look_at_occurrences, values, page=page)
+
+    def look_at_pending(self, *, after_seq: int, page: int) -> tuple[Scanned, ...]:
+        """
+        As `list_pending`, damaged ones too: each decodes to a
+        `TriggerDelivery`.
+        """
+        values = {"after_seq": after_seq}
+        return list_rows(self._connection, _look_at_pending, values, page=page)
+
+    def look_at_some(self, occurrence_ids: Sequence[str]) -> tuple[Scanned, ...]:
+        """
+        As `look_at_occurrences`, those of some ids.
+        """
+        values = {"occurrence_ids": occurrence_ids}
+        return list_rows(
+            self._connection, _look_at_some, values, page=len(occurrence_ids)
+        )
+
+    def find_time(self, occurrence_id: str) -> int | None:
+        """
+        Return when an occurrence happened; None: there is none of this id.
+        """
+        found: int | None = self._connection.execute(
+            _find_time, {"occurrence_id": occurrence_id}
+        ).scalar_one_or_none()
+        return found
+
+    def count_deliveries(
+        self, occurrence_ids: Sequence[str]
+    ) -> dict[str, DeliveryCounts]:
+        """
+        Count the deliveries of those of the occurrences that have some.
+        """
+        rows = self._connection.execute(
+            _count_deliveries, {"occurrence_ids": occurrence_ids}
+        ).all()
+        return {
+            occurrence_id: DeliveryCounts(
+                delivery_count=count,
+                pending_count=count - acknowledged,
+                error_count=errors,
+            )
+            for occurrence_id, count, acknowledged, errors in rows
+        }
 
     def acknowledge(self, delivery: TriggerDelivery) -> bool:
         """

@@ -12,6 +12,7 @@ from lashstore.errors import CorruptRecordError
 from lashstore.model.claims import ClaimGrant, ClaimHold, death_host
 from lashstore.model.leases import LeaseOwnerIdentity
 from lashstore.model.record import Record
+from lashstore.model.space import RemovableSize
 from lashstore.model.turn_inputs import (
     TERMINAL_STATES,
     ActiveTurnIngress,
@@ -34,6 +35,7 @@ from lashstore.tables import TURN_INPUTS, session_turn_inputs
 from ._claims import (
     CLAIM_COLUMNS,
     CLEARED_CLAIM,
+    HeldRow,
     RenewedClaim,
     grant_statement,
     grant_values,
@@ -46,9 +48,10 @@ from ._claims import (
     renew,
     renew_statement,
 )
-from ._dialect import BIND, any_of
+from ._dialect import BIND, KEEPS_PLAN, any_of, octets
+from ._listing import list_rows, listing
 from ._run import Answer, Runner
-from ._scan import session_scan
+from ._scan import Scanned, session_scan
 
 _KIND = "turn input"
 _decode_input = stored_decoder(Any, _KIND)
@@ -207,6 +210,7 @@ _defer_turns = (
         any_of(_c.turn_id, "turn_ids"),
     )
     .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
+    .execution_options(**KEEPS_PLAN)
 )
 _defer_orphaned = (
     sa.update(session_turn_inputs)
@@ -220,9 +224,20 @@ _defer_orphaned = (
     .values(**CLEARED_CLAIM, **_TO_NEXT_TURN)
     .returning(*_columns)
 )
-_remove_terminal = sa.delete(session_turn_inputs).where(
-    _is_session, _c.is_open == sa.literal_column("0")
+_is_terminal = _c.is_open == sa.literal_column("0")
+_list_terminal = (
+    sa.select(_c.input_id)
+    .where(_is_session, _is_terminal)
+    .order_by(_c.input_id)
+    .limit(BIND("page"))
 )
+_remove_terminal = sa.delete(session_turn_inputs).where(
+    _is_session, any_of(_c.input_id, "input_ids"), _is_terminal
+)
+_sum_terminal = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(octets(_c.input_json)), sa.literal_column("0")),
+).where(_is_session, _is_terminal)
 
 
 class InputRow(Record, frozen=True, kw_only=True):
@@ -332,7 +347,22 @@ def _ingress_from_row(key: str, row: Any) -> TurnInputIngress:
     return submitted
 
 
-SCAN = session_scan(session_turn_inputs, (*_columns, _c.claim_host_id), input_from_row)
+def _held_from_row(_session_id: str, row: Any) -> HeldRow:
+    key = str(row.input_id)
+    _state_from_row(key, row)
+    _ingress_from_row(key, row)
+    return HeldRow(hold=hold_from_row(_KIND, key, row))
+
+
+SCAN = session_scan(
+    session_turn_inputs, (*_columns, _c.claim_host_id), input_from_row, _held_from_row
+)
+_look_at_open = listing(
+    SCAN, _is_open, _c.enqueue_seq > BIND("after_seq"), order_by=(_c.enqueue_seq,)
+)
+_look_back = listing(
+    SCAN, _c.enqueue_seq < BIND("before_seq"), order_by=(_c.enqueue_seq.desc(),)
+)
 
 
 class TurnInputRepository:
@@ -398,6 +428,37 @@ class TurnInputRepository:
         return self._connection.execute(
             _list_from, {"session_id": session_id, "from_seq": from_seq}
         ).all()
+
+    def look_at_open(
+        self, session_id: str, *, after_seq: int, page: int, is_sealed: bool = False
+    ) -> tuple[Scanned, ...]:
+        """
+        Return up to *page* inputs behind a place that may still be used, in
+        admission order, claimed and damaged ones too: each decodes to an
+        `InputRow`, or to None if it is sealed.
+        """
+        return list_rows(
+            self._connection,
+            _look_at_open,
+            {"session_id": session_id, "after_seq": after_seq},
+            page=page,
+            is_sealed=is_sealed,
+        )
+
+    def look_back(
+        self, session_id: str, *, before_seq: int, page: int, is_sealed: bool = False
+    ) -> tuple[Scanned, ...]:
+        """
+        As `look_at_open`, of inputs in any state before a place, the latest
+        first.
+        """
+        return list_rows(
+            self._connection,
+            _look_back,
+            {"session_id": session_id, "before_seq": before_seq},
+            page=page,
+            is_sealed=is_sealed,
+        )
 
     def list_open(
         self, session_id: str, *, now_ms: int
@@ -593,10 +654,26 @@ class TurnInputRepository:
         moved = [input_from_row(session_id, row).pending for row in rows]
         return tuple(sorted(moved, key=lambda pending: pending.enqueue_seq))
 
-    def remove_terminal(self, session_id: str) -> int:
+    def remove_terminal(self, session_id: str, *, page: int) -> int:
         """
-        Remove cancelled and completed inputs; return how many there were.
+        Remove up to *page* cancelled and completed inputs; return how many
+        there were.
         """
+        rows = self._connection.execute(
+            _list_terminal, {"session_id": session_id, "page": page}
+        ).all()
+        if not rows:
+            return 0
+        input_ids = [row[0] for row in rows]
         return self._connection.execute(
-            _remove_terminal, {"session_id": session_id}
+            _remove_terminal, {"session_id": session_id, "input_ids": input_ids}
         ).rowcount
+
+    def sum_terminal(self, session_id: str) -> RemovableSize:
+        """
+        Add up cancelled and completed inputs.
+        """
+        ((count, size),) = self._connection.execute(
+            _sum_terminal, {"session_id": session_id}
+        ).all()
+        return RemovableSize(row_count=count, content_bytes=int(size))

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lashstore.codec import row_checksum, verify_row
+from lashstore.model.commit import NO_ROWS, SeqSpan
 from lashstore.model.record import Record
 from lashstore.model.usage import (
     USAGE_COUNTERS,
@@ -18,8 +19,8 @@ from lashstore.model.usage import (
 )
 from lashstore.tables import session_usage, session_usage_totals, sessions
 
-from ._dialect import BIND, any_of, upsert
-from ._run import Runner
+from ._dialect import BIND, KEEPS_PLAN, any_of, upsert
+from ._run import Answer, Runner
 from ._scan import session_scan
 
 _d = session_usage.c
@@ -31,10 +32,12 @@ _list_deltas = (
     .where(_d.session_id == BIND("session_id"))
     .order_by(_d.seq)
 )
+_list_span = _list_deltas.where(_d.seq >= BIND("first"), _d.seq <= BIND("last"))
 _list_totals = (
     sa.select(*(_t[name] for name in _CONTENT), _t.checksum)
     .where(_t.session_id == BIND("session_id"))
     .order_by(_t.seq)
+    .execution_options(**KEEPS_PLAN)
 )
 _last_seq = (
     sa.select(sa.func.max(_d.seq))
@@ -55,6 +58,7 @@ _list_for_booking = (
         )
     )
     .where(sessions.c.session_id == BIND("session_id"))
+    .execution_options(**KEEPS_PLAN)
 )
 _add = sa.insert(session_usage)
 _put_totals = upsert(session_usage_totals, (*USAGE_COUNTERS, "checksum"))
@@ -125,15 +129,36 @@ class UsageRepository:
             _total_from_row("session_usage", session_id, row).entry for row in rows
         )
 
+    def list_span(
+        self, session_id: str, span: SeqSpan
+    ) -> tuple[tuple[int, TokenLedgerEntry], ...]:
+        """
+        Return the deltas whose numbers are in *span*, each with its number.
+        """
+        rows = self._connection.execute(
+            _list_span,
+            {"session_id": session_id, "first": span.first, "last": span.last},
+        ).all()
+        return tuple(
+            (row.seq, _total_from_row("session_usage", session_id, row).entry)
+            for row in rows
+        )
+
     def list_totals(self, session_id: str) -> tuple[TokenLedgerEntry, ...]:
         """
         Return the ledger, merged by source and model, in order of first
         appearance.
         """
-        rows = self._connection.execute(_list_totals, {"session_id": session_id}).all()
-        return tuple(
+        return self.ask_totals(session_id)()
+
+    def ask_totals(self, session_id: str) -> Answer[tuple[TokenLedgerEntry, ...]]:
+        """
+        Ask for what `list_totals` returns.
+        """
+        found = self._connection.execute(_list_totals, {"session_id": session_id})
+        return lambda: tuple(
             _total_from_row("session_usage_totals", session_id, row).entry
-            for row in rows
+            for row in found.all()
         )
 
     def book(self, session_id: str, deltas: Sequence[TokenLedgerEntry]) -> None:
@@ -147,12 +172,13 @@ class UsageRepository:
 
     def prepare(
         self, session_id: str, deltas: Sequence[TokenLedgerEntry]
-    ) -> Callable[[], None]:
+    ) -> Callable[[], SeqSpan]:
         """
-        Ask for what `book` needs to know; calling the result does it.
+        Ask for what `book` needs to know; calling the result does it, and
+        returns which rows the deltas are.
         """
         if not deltas:
-            return lambda: None
+            return lambda: NO_ROWS
         found = self._connection.execute(
             _list_for_booking,
             {
@@ -165,7 +191,7 @@ class UsageRepository:
 
     def _book(
         self, session_id: str, deltas: Sequence[TokenLedgerEntry], rows: list[Any]
-    ) -> None:
+    ) -> SeqSpan:
         last_seq: int = rows[0].last_seq or 0
         known = {
             (row.source, row.model): _total_from_row(
@@ -182,6 +208,7 @@ class UsageRepository:
                 for seq, delta in enumerate(deltas, last_seq + 1)
             ],
         )
+        return SeqSpan(first=last_seq + 1, count=len(deltas))
 
     def _put_totals(
         self,

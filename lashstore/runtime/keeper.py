@@ -46,7 +46,7 @@ class LeaseKeeper(Generic[L]):
     def __init__(self, kept: Kept[L]) -> None:
         self._kept = kept
         self._others: list[Kept[Any]] = []
-        self.is_given_back = False
+        self.is_given_back: bool = False
 
     def lease(self) -> L:
         """

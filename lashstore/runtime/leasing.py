@@ -110,7 +110,7 @@ class SessionLeasing:
     """
 
     def __init__(self, store: Store, owner: LeaseOwnerIdentity) -> None:
-        self.what = f"session {store.session_id!r}"
+        self.what: str = f"session {store.session_id!r}"
         self._store = store
         self._owner = owner
 
@@ -154,7 +154,7 @@ class ProcessLeasing:
     def __init__(
         self, registry: ProcessRegistry, process_id: str, owner: LeaseOwnerIdentity
     ) -> None:
-        self.what = f"process {process_id!r}"
+        self.what: str = f"process {process_id!r}"
         self._registry = registry
         self._process_id = process_id
         self._owner = owner
@@ -217,7 +217,7 @@ class Kept(Generic[L]):
         Args:
             granted_at_s: By `time.monotonic`, no later than it was granted.
         """
-        self.lease = lease
+        self.lease: L = lease
         self.loss: BaseException | None = None
         self._renew = renew
         self._expired = expired

@@ -3,7 +3,6 @@ The turn runner: claims what waits, runs the host's function, commits.
 """
 
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -57,6 +56,10 @@ class TurnOutcome(Record, frozen=True, kw_only=True):
 class TurnFacts:
     """
     What one turn is about.
+
+    `turn_id` names what the turn began with: run again, after an error or by
+    another host, it has the id it had, so that effects in its `TurnScope` are
+    replayed.
     """
 
     turn_id: str
@@ -64,10 +67,8 @@ class TurnFacts:
     inputs: tuple[PendingTurnInput, ...]
     batches: tuple[QueuedWorkBatch, ...]
 
-    def __init__(
-        self, steps: "TurnSteps", turn_id: str, head: SessionHeadMeta | None
-    ) -> None:
-        self.turn_id = turn_id
+    def __init__(self, steps: "TurnSteps", head: SessionHeadMeta | None) -> None:
+        self.turn_id = ""
         self.head = head
         self.inputs = ()
         self.batches = ()
@@ -149,10 +150,9 @@ class TurnSteps:
         self._timings = timings
         self._max_inputs = max_inputs
         self._max_batches = max_batches
-        self._is_first = True
 
     def begin(
-        self, make: "Callable[[TurnSteps, str, SessionHeadMeta | None], F]"
+        self, make: "Callable[[TurnSteps, SessionHeadMeta | None], F]"
     ) -> F | None:
         """
         Claim what the next turn is about; None: nothing waits.
@@ -160,35 +160,38 @@ class TurnSteps:
         A session command comes alone; otherwise inputs and queued work come
         together.
         """
-        lease = self.keeper.lease()
-        fence, owner, ttl_ms = lease.fence(), lease.owner, self._timings.ttl_ms
-        if self._is_first:
-            # Those that a dead host's turns had accepted.
-            self._store.redefer_orphaned_turn_inputs(fence)
-            self._is_first = False
-        turn = make(self, uuid.uuid4().hex, self._store.load_session_head_meta())
+        # What a dead host's turns had accepted, and what came for a turn that
+        # had just ended.
+        self._store.redefer_orphaned_turn_inputs(self.keeper.lease().fence())
+        turn = make(self, self._store.load_session_head_meta())
         try:
-            granted_at_s = time.monotonic()
-            command = self._store.claim_leading_ready_session_command(
-                fence, owner, ttl_ms
-            )
-            if command is not None:
-                turn.add_work(self._kept_work(command, granted_at_s))
-                return turn
-            inputs = self._store.claim_next_turn_inputs(
-                fence, owner, ttl_ms, self._max_inputs
-            )
-            if inputs is not None:
-                turn.add_inputs(self._kept_inputs(inputs, granted_at_s))
-            work = self._store.claim_ready_queued_work(
-                fence, owner, QueuedWorkBoundary.IDLE, ttl_ms, self._max_batches
-            )
-            if work is not None:
-                turn.add_work(self._kept_work(work, granted_at_s))
+            self._claim(turn)
         except BaseException as error:
             self.undo(turn, error)
             raise
-        return turn if turn.claims else None
+        if not turn.claims:
+            return None
+        turn.turn_id = _turn_id(turn)
+        return turn
+
+    def _claim(self, turn: TurnFacts) -> None:
+        lease = self.keeper.lease()
+        fence, owner, ttl_ms = lease.fence(), lease.owner, self._timings.ttl_ms
+        granted_at_s = time.monotonic()
+        command = self._store.claim_leading_ready_session_command(fence, owner, ttl_ms)
+        if command is not None:
+            turn.add_work(self._kept_work(command, granted_at_s))
+            return
+        inputs = self._store.claim_next_turn_inputs(
+            fence, owner, ttl_ms, self._max_inputs
+        )
+        if inputs is not None:
+            turn.add_inputs(self._kept_inputs(inputs, granted_at_s))
+        work = self._store.claim_ready_queued_work(
+            fence, owner, QueuedWorkBoundary.IDLE, ttl_ms, self._max_batches
+        )
+        if work is not None:
+            turn.add_work(self._kept_work(work, granted_at_s))
 
     def take_inputs(
         self, turn: TurnFacts, checkpoint: CheckpointKind
@@ -296,6 +299,16 @@ class TurnSteps:
             timings=self._timings,
             granted_at_s=granted_at_s,
         )
+
+
+def _turn_id(turn: TurnFacts) -> str:
+    admitted = [(each.enqueue_seq, each.input_id) for each in turn.inputs]
+    admitted += [(each.enqueue_seq, each.batch_id) for each in turn.batches]
+    # A host may use an id again once the input is vacuumed; the number is
+    # never reused. A session that was deleted counts from 1 again; the ids
+    # differ, unless the host chose them.
+    seq, first_id = min(admitted)
+    return f"turn:{seq}:{first_id}"
 
 
 class TurnRunner:

@@ -36,6 +36,8 @@ class Worker:
         owner: LeaseOwnerIdentity | None = None,
         timings: LeaseTimings = LeaseTimings(),
         poll_s: float = 0.25,
+        max_inputs: int = 16,
+        max_batches: int = 16,
     ) -> None:
         """
         Args:
@@ -47,6 +49,8 @@ class Worker:
             owner: Who holds the lease; None: this process.
 
             poll_s: How many real seconds to rest when nothing waits.
+
+            max_inputs, max_batches: At most so many a turn.
         """
         self._store = store
         self._function = function
@@ -54,6 +58,8 @@ class Worker:
         self._owner = owner or this_process("worker")
         self._timings = timings
         self._poll_s = poll_s
+        self._max_inputs = max_inputs
+        self._max_batches = max_batches
 
     def run(self, stop: threading.Event) -> int:
         """
@@ -92,7 +98,12 @@ class Worker:
                 self._store, self._owner, timings=self._timings
             ) as keeper:
                 runner = TurnRunner(
-                    self._store, keeper, self._function, timings=self._timings
+                    self._store,
+                    keeper,
+                    self._function,
+                    timings=self._timings,
+                    max_inputs=self._max_inputs,
+                    max_batches=self._max_batches,
                 )
                 while not (stop and stop.is_set()) and runner.run_next():
                     turns += 1

@@ -15,9 +15,11 @@ from lashstore.errors import (
 )
 from lashstore.model.blobs import BlobRef, HydratedCheckpoint
 from lashstore.model.commit import (
+    NO_ROWS,
     PreparedCommit,
     RuntimeCommit,
     RuntimeCommitResult,
+    SeqSpan,
     check_admission,
     ended_turn_ids,
     find_replay,
@@ -54,6 +56,7 @@ from lashstore.model.session import (
     frame_state_refs,
 )
 from lashstore.model.usage import TokenLedgerEntry, check_usage
+from lashstore.repos._run import Answer
 from lashstore.repos.graph import NodeLookup
 from lashstore.repos.heads import StoredHead
 
@@ -107,35 +110,46 @@ class CommitStore(BlobStore, GarbageCollection):
         if head is None:
             return None
         meta = head.meta()
+        # What the checkpoint's parts are asked by comes with the rest.
+        asked_graph = self._ask_graph(tx, head, scope)
+        asked_ledger = tx.usage.ask_totals(self.session_id)
+        checkpoint = self._load_checkpoint(tx, meta.checkpoint_ref)
         return PersistedSession(
             session_id=self.session_id,
             head_revision=meta.head_revision,
             config=meta.config,
             agent_frames=meta.agent_frames,
             current_agent_frame_id=meta.current_agent_frame_id,
-            graph=self._load_graph(tx, head, scope),
+            graph=asked_graph(),
             checkpoint_ref=meta.checkpoint_ref,
-            checkpoint=self._load_checkpoint(tx, meta.checkpoint_ref),
-            token_ledger=tx.usage.list_totals(self.session_id),
+            checkpoint=checkpoint,
+            token_ledger=asked_ledger(),
         )
 
-    def _load_graph(
+    def _ask_graph(
         self, tx: SessionTransaction, head: StoredHead, scope: SessionReadScope
-    ) -> SessionGraph:
+    ) -> Answer[SessionGraph]:
         if isinstance(scope, FullGraph):
-            nodes = tx.graph.list_live(self.session_id)
-            if len(nodes) != head.live_node_count:
-                raise CorruptRecordError(
-                    record_kind="session graph",
-                    key=self.session_id,
-                    reason=f"{len(nodes)} of {head.live_node_count} nodes are there",
-                )
-            return SessionGraph(nodes=nodes, leaf_node_id=head.leaf_node_id)
+            asked_nodes = tx.graph.ask_live(self.session_id)
+            return lambda: self._whole_graph(head, asked_nodes())
         leaf = head.leaf_node_id if scope.leaf_node_id is None else scope.leaf_node_id
         if leaf is None:
-            return SessionGraph()
-        path = tx.graph.list_path(self.session_id, leaf, max_depth=head.live_node_count)
-        return SessionGraph(nodes=path, leaf_node_id=leaf)
+            return SessionGraph
+        asked_path = tx.graph.ask_path(
+            self.session_id, leaf, max_depth=head.live_node_count
+        )
+        return lambda: SessionGraph(nodes=asked_path(), leaf_node_id=leaf)
+
+    def _whole_graph(
+        self, head: StoredHead, nodes: tuple[SessionNode, ...]
+    ) -> SessionGraph:
+        if len(nodes) != head.live_node_count:
+            raise CorruptRecordError(
+                record_kind="session graph",
+                key=self.session_id,
+                reason=f"{len(nodes)} of {head.live_node_count} nodes are there",
+            )
+        return SessionGraph(nodes=nodes, leaf_node_id=head.leaf_node_id)
 
     def _load_checkpoint(
         self, tx: SessionTransaction, ref: BlobRef | None
@@ -231,9 +245,19 @@ class CommitStore(BlobStore, GarbageCollection):
         ready: ReadyBlobs,
     ) -> RuntimeCommitResult:
         commit, stamp = prepared.commit, prepared.commit.turn_commit
-        admission = tx.admissions.ask(
+        # Everything is asked before the first answer is looked at, and what
+        # changes something once the commit is admitted: on a server that is
+        # one wait each.
+        asked_admission = tx.admissions.ask(
             self.session_id, None if stamp is None else stamp.turn_id
-        )()
+        )
+        encoded = commit.checkpoint.encoded
+        asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
+        book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)
+        asked_nodes = tx.graph.ask_for_commit(
+            self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
+        )
+        admission = asked_admission()
         head, lease = admission.head, admission.lease
         replayed = find_replay(commit, admission.turn)
         if replayed is not None:
@@ -241,23 +265,16 @@ class CommitStore(BlobStore, GarbageCollection):
             return replayed
         revision = 0 if head is None else head.head_revision
         check_admission(commit, lease, head_revision=revision, now_ms=tx.now_ms)
-        encoded = commit.checkpoint.encoded
-        # Everything is asked before the first answer is looked at: on a
-        # server that is one wait.
         require_settled = self._settle_claims(tx, commit)
-        asked_depths = self._ask_depths(tx, encoded.blobs, ready, encoded.kept_refs)
-        book_usage = tx.usage.prepare(self.session_id, prepared.usage_deltas)
-        asked_nodes = tx.graph.ask_for_commit(
-            self.session_id, referenced_node_ids(commit.graph, prepared.nodes)
-        )
         asked_oldest = ask_oldest(
             tx, self._options.checkpoint_retention, head_revision=revision + 1
         )
         require_stamped = stamp_attachments(tx, commit.committed_attachment_ids)
         require_settled()
         self._add_blobs(tx, encoded.blobs, ready, encoded.kept_refs, asked_depths())
-        book_usage()
-        plan = self._write_graph(tx, prepared, head, asked_nodes())
+        usage = book_usage()
+        lookup = asked_nodes()
+        plan = self._write_graph(tx, prepared, head, lookup)
         tx.heads.put(
             StoredHead(
                 session_id=self.session_id,
@@ -283,7 +300,14 @@ class CommitStore(BlobStore, GarbageCollection):
             manifest=encoded.manifest,
         )
         if stamp is not None:
-            tx.turn_commits.add(self.session_id, stamp, result, now_ms=tx.now_ms)
+            tx.turn_commits.add(
+                self.session_id,
+                stamp,
+                result,
+                now_ms=tx.now_ms,
+                nodes=_inserted_rows(plan, lookup),
+                usage=usage,
+            )
         self._release(tx, lease, commit.release_session_execution_lease)
         return result
 
@@ -551,3 +575,9 @@ def stamp_attachments(
                 raise AttachmentNotFoundError(attachment_id=attachment_id)
 
     return require
+
+
+def _inserted_rows(plan: GraphPlan, lookup: NodeLookup) -> SeqSpan:
+    if not plan.inserted:
+        return NO_ROWS
+    return SeqSpan(first=lookup.last_seq + 1, count=len(plan.inserted))

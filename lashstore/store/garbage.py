@@ -3,7 +3,8 @@ Which blobs a session still needs, and the removal of the others.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 from lashstore.engines import Pace
 from lashstore.errors import CorruptRecordError
@@ -19,6 +20,16 @@ from .transaction import SessionTransaction
 _FIRST_STEP_BLOBS = 25
 _STEP_BLOBS = 200
 _STEP_BYTES = 2**20
+
+
+# Called after each step of maintenance with how many rows it removed.
+OnRemoved: TypeAlias = Callable[[int], None]
+
+
+def ignore(_count: int) -> None:
+    """
+    Do nothing.
+    """
 
 
 class Roots(Record, frozen=True, kw_only=True):
@@ -77,7 +88,7 @@ class GarbageCollection(StoreHandle):
     between refers to stays.
     """
 
-    def _collect(self) -> GcReport:
+    def _collect(self, on_removed: OnRemoved = ignore) -> GcReport:
         # Inside a transaction of this thread every step would wait for it.
         self._refuse_nested()
         root_count = self._read(self._count_roots)
@@ -94,7 +105,7 @@ class GarbageCollection(StoreHandle):
             for entry in page:
                 kind = waiting if entry.is_base else free
                 kind[entry.blob_ref] = entry.stored_bytes
-            deleted += self._remove_garbage(free, waiting, pace)
+            deleted += self._remove_garbage(free, waiting, pace, on_removed)
         return GcReport(
             root_count=root_count,
             retained_blob_count=self._read(lambda tx: tx.blobs.count(self.session_id)),
@@ -123,13 +134,18 @@ class GarbageCollection(StoreHandle):
         return tx.blobs.list_page(self.session_id, after), find_roots(tx)
 
     def _remove_garbage(
-        self, free: dict[BlobRef, int], waiting: dict[BlobRef, int], pace: Pace
+        self,
+        free: dict[BlobRef, int],
+        waiting: dict[BlobRef, int],
+        pace: Pace,
+        on_removed: OnRemoved,
     ) -> int:
         removed_count = 0
         while free:
             step = list(_take_step(free, pace.size))
             with pace.step():
                 removed = self._write(functools.partial(self._remove_step, step))
+            on_removed(len(removed))
             removed_count += len(removed)
             for base in removed.values():
                 if base in waiting:

@@ -2,17 +2,23 @@
 Tombstones, vacuum and garbage collection.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 
 import msgspec
 
+from lashstore.engines import Pace
 from lashstore.model.blobs import GcReport
 from lashstore.model.graph import VacuumReport
 from lashstore.model.record import require_text
 
 from .commits import first_user_node_id
-from .garbage import GarbageCollection
+from .garbage import GarbageCollection, OnRemoved, ignore
 from .transaction import SessionTransaction
+
+# What one step of a vacuum looks at, at first and at most.
+_FIRST_ROWS = 32
+_MOST_ROWS = 1_000
 
 
 class MaintenanceStore(GarbageCollection):
@@ -56,19 +62,68 @@ class MaintenanceStore(GarbageCollection):
         its parent, and the cancelled and completed turn inputs, which until
         then answer replayed submissions.
 
+        Works in steps, between which others write; what ends meanwhile may
+        stay.
+
         Returns:
             What this call removed. Safe to retry.
         """
-        report = self._write(
-            lambda tx: VacuumReport(
-                removed_node_count=tx.graph.remove_tombstoned(self.session_id),
-                removed_turn_input_count=tx.turn_inputs.remove_terminal(
-                    self.session_id
-                ),
-            )
-        )
+        report = self._vacuum()
         self._give_space_back()
         return report
+
+    def _vacuum(self, on_removed: OnRemoved = ignore) -> VacuumReport:
+        # Inside a transaction of this thread every step would wait for it.
+        self._refuse_nested()
+        return VacuumReport(
+            removed_node_count=self._remove_tombstoned(on_removed),
+            removed_turn_input_count=self._remove_terminal(on_removed),
+        )
+
+    def _remove_tombstoned(self, on_removed: OnRemoved) -> int:
+        pace, removed, after = self._pace(), 0, ""
+        # Page by page, so that those that stay are looked at once.
+        while node_ids := self._read(
+            functools.partial(self._list_tombstoned, after, pace.size)
+        ):
+            step = functools.partial(self._remove_nodes, node_ids)
+            removed += self._step(pace, step, on_removed)
+            after = node_ids[-1]
+        return removed
+
+    def _list_tombstoned(
+        self, after: str, page: int, tx: SessionTransaction
+    ) -> tuple[str, ...]:
+        return tx.graph.list_tombstoned(self.session_id, after_id=after, page=page)
+
+    def _remove_nodes(self, node_ids: tuple[str, ...], tx: SessionTransaction) -> int:
+        return tx.graph.remove_tombstoned(self.session_id, node_ids)
+
+    def _remove_terminal(self, on_removed: OnRemoved) -> int:
+        pace, removed = self._pace(), 0
+        while True:
+            step = functools.partial(self._remove_inputs, pace.size)
+            count = self._step(pace, step, on_removed)
+            if not count:
+                return removed
+            removed += count
+
+    def _remove_inputs(self, page: int, tx: SessionTransaction) -> int:
+        return tx.turn_inputs.remove_terminal(self.session_id, page=page)
+
+    def _step(
+        self,
+        pace: Pace,
+        step: Callable[[SessionTransaction], int],
+        on_removed: OnRemoved,
+    ) -> int:
+        with pace.step():
+            count = self._write(step)
+        on_removed(count)
+        return count
+
+    def _pace(self) -> Pace:
+        return Pace(first=_FIRST_ROWS, most=_MOST_ROWS, checkpoint=self._checkpoint)
 
     def gc_unreachable(self) -> GcReport:
         """

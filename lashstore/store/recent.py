@@ -69,4 +69,4 @@ class RecentSnapshots:
 
 
 # One for the process: a limit each would add up over many open sessions.
-recent_snapshots = RecentSnapshots(limit_bytes=16 * 2**20)
+recent_snapshots: RecentSnapshots = RecentSnapshots(limit_bytes=16 * 2**20)

@@ -92,7 +92,10 @@ class BlobStoring(StoreHandle):
         large = [blob for blob in heavy if len(blob.content) >= _WORTH_A_LOOK_UP]
         stored: frozenset[BlobRef] = frozenset()
         bases: dict[BlobRef, Base] = {}
-        if large:
+        remembered = self._remembered_bases(large) if follow_head else None
+        if remembered is not None:
+            bases = remembered
+        elif large:
             stored, bases = self._read(
                 lambda tx: self._look_up(tx, large, follow_head=follow_head)
             )
@@ -101,6 +104,31 @@ class BlobStoring(StoreHandle):
             for blob in heavy
             if blob.ref not in stored
         }
+
+    def _remembered_bases(
+        self, blobs: Sequence[EncodedBlob]
+    ) -> dict[BlobRef, Base] | None:
+        """
+        Return what the parts before *blobs* were, as far as this handle stored
+        the head; None if that must be looked up.
+
+        It need not be so any more: under the lock each base is asked for.
+        """
+        if self._recent_manifest is None:
+            return None
+        _, before = self._recent_manifest
+        bases = {}
+        for blob in blobs:
+            ref = predecessor_ref(blob, before)
+            base = (
+                None
+                if ref is None or not is_delta_sized(len(blob.content))
+                else recent_snapshots.find(self._identity.incarnation, ref)
+            )
+            if base is None:
+                return None
+            bases[blob.ref] = base
+        return bases
 
     def _is_heavy(self, blob: EncodedBlob) -> bool:
         level = compression_level(

@@ -17,6 +17,7 @@ from lashstore.repos.checkpoints import CheckpointRepository
 from lashstore.repos.graph import SessionGraphRepository
 from lashstore.repos.heads import SessionHeadRepository
 from lashstore.repos.leases import ExecutionLeaseRepository
+from lashstore.repos.overviews import SessionOverviewRepository
 from lashstore.repos.queue import QueuedWorkRepository
 from lashstore.repos.session_meta import SessionMetaRepository
 from lashstore.repos.sessions import SessionRepository
@@ -34,21 +35,22 @@ class SessionTransaction(BoundTransaction):
     methods take the session's id first: `tx.heads.find(tx.session_id)`.
     """
 
-    sessions = Bound(SessionRepository)
-    session_meta = Bound(SessionMetaRepository)
-    heads = Bound(SessionHeadRepository)
-    admissions = Bound(AdmissionRepository)
-    graph = Bound(SessionGraphRepository)
-    blobs = Bound(BlobRepository)
-    checkpoints = Bound(CheckpointRepository)
-    checkpoint_blobs = Bound(CheckpointBlobRepository)
-    artifacts = Bound(ArtifactRepository)
-    usage = Bound(UsageRepository)
-    turn_commits = Bound(TurnCommitRepository)
-    execution_leases = Bound(ExecutionLeaseRepository)
-    queued_work = Bound(QueuedWorkRepository)
-    turn_inputs = Bound(TurnInputRepository)
-    attachments = Bound(AttachmentRepository)
+    sessions: Bound[SessionRepository] = Bound(SessionRepository)
+    session_meta: Bound[SessionMetaRepository] = Bound(SessionMetaRepository)
+    heads: Bound[SessionHeadRepository] = Bound(SessionHeadRepository)
+    admissions: Bound[AdmissionRepository] = Bound(AdmissionRepository)
+    graph: Bound[SessionGraphRepository] = Bound(SessionGraphRepository)
+    blobs: Bound[BlobRepository] = Bound(BlobRepository)
+    checkpoints: Bound[CheckpointRepository] = Bound(CheckpointRepository)
+    checkpoint_blobs: Bound[CheckpointBlobRepository] = Bound(CheckpointBlobRepository)
+    artifacts: Bound[ArtifactRepository] = Bound(ArtifactRepository)
+    usage: Bound[UsageRepository] = Bound(UsageRepository)
+    turn_commits: Bound[TurnCommitRepository] = Bound(TurnCommitRepository)
+    execution_leases: Bound[ExecutionLeaseRepository] = Bound(ExecutionLeaseRepository)
+    queued_work: Bound[QueuedWorkRepository] = Bound(QueuedWorkRepository)
+    turn_inputs: Bound[TurnInputRepository] = Bound(TurnInputRepository)
+    attachments: Bound[AttachmentRepository] = Bound(AttachmentRepository)
+    overviews: Bound[SessionOverviewRepository] = Bound(SessionOverviewRepository)
 
     def __init__(
         self,

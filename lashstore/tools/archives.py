@@ -3,13 +3,15 @@
 """
 
 import secrets
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore
+from lashstore.ciphers import ContentCipher
 from lashstore.engines import (
     open_any_server,
     open_server,
@@ -29,11 +31,13 @@ from lashstore.errors import (
 from lashstore.failures import DatabaseGoneError, translate
 from lashstore.model.options import StoreOptions
 from lashstore.model.record import Record, require_text
-from lashstore.repos.session_rows import read_rows, write_rows
+from lashstore.model.session import SessionIdentity
+from lashstore.repos.session_rows import Row, read_rows, row_columns, write_rows
 from lashstore.repos.sessions import SessionRepository
 from lashstore.session_places import session_file_name
 from lashstore.store.handle import find_identity
-from lashstore.tables import SESSION_COMPONENT
+from lashstore.store.sealing import can_open
+from lashstore.tables import SESSION_COMPONENT, sessions
 
 from .archive_format import ArchiveHeader, ArchiveReader, ArchiveWriter
 from .file_checks import check_database
@@ -63,13 +67,15 @@ def export_session(
     *,
     session_id: str | None = None,
     attachments: Attachments = None,
+    cipher: ContentCipher | None = None,
 ) -> ArchiveReport:
     """
     Write a session as one archive, while hosts run it or not.
 
     The archive is of one instant and has verified; the same state gives the
     same bytes. It holds everything but the incarnation, so leases, claims,
-    fencing tokens and the admission sequence are in it.
+    fencing tokens and the admission sequence are in it. A sealed session's
+    content goes into it as it is stored, sealed under the same keys.
 
     Args:
         source: The session's file; or a factory's folder or the address of a
@@ -80,12 +86,16 @@ def export_session(
         attachments: Where the bytes of attachments are; those a commit has
             stamped are put into the archive. None: they stay out.
 
+        cipher: Opens a sealed session's content, to verify that too. None:
+            it is verified as by `verify` without the key.
+
     Returns:
         What is in it. Safe to repeat, with another file.
 
     Raises:
         StoreNotFoundError: There is no such session.
         CorruptRecordError: The session does not verify; nothing was written.
+        ContentKeyError: *cipher* has not its key; nothing was written.
         AttachmentNotFoundError: The bytes of an attachment are missing.
         AlreadyExistsError: There is something at *archive*.
         StoreBusyError: The file kept changing, or the server is busy; retry.
@@ -108,9 +118,9 @@ def export_session(
                 file.seek(0)
                 file.truncate()
                 found = (
-                    _checked_rows(connection, place, session_id or "")
+                    _checked_rows(connection, place, session_id or "", cipher)
                     if isinstance(place, sa.URL)
-                    else _checked_file(connection, place)
+                    else _checked_file(connection, place, cipher)
                 )
                 return _write(connection, *found, file, byte_store, destination)
 
@@ -134,9 +144,11 @@ def _session_place(source: str | Path, session_id: str | None) -> Path | sa.URL:
     return place
 
 
-def _checked_file(connection: sa.Connection, path: Path) -> tuple[str, tuple[str, ...]]:
+def _checked_file(
+    connection: sa.Connection, path: Path, cipher: ContentCipher | None
+) -> tuple[str, tuple[str, ...]]:
     findings = Findings(str(path))
-    committed = check_database(connection, path, findings)
+    committed = check_database(connection, path, findings, cipher=cipher)
     _refuse(findings)
     (session_id,) = SessionRepository(connection).list_ids() or ("",)
     if not session_id:
@@ -145,7 +157,10 @@ def _checked_file(connection: sa.Connection, path: Path) -> tuple[str, tuple[str
 
 
 def _checked_rows(
-    connection: sa.Connection, url: sa.URL, session_id: str
+    connection: sa.Connection,
+    url: sa.URL,
+    session_id: str,
+    cipher: ContentCipher | None,
 ) -> tuple[str, tuple[str, ...]]:
     name = shown_url(url)
     if not has_tables(connection, SESSION_COMPONENT):
@@ -154,7 +169,7 @@ def _checked_rows(
     if SessionRepository(connection).find(session_id) is None:
         raise StoreNotFoundError(path=f"session {session_id!r} in {name}")
     findings = Findings(name, is_server=True)
-    committed = check_session(connection, session_id, findings)
+    committed = check_session(connection, session_id, findings, cipher)
     _refuse(findings)
     return session_id, committed
 
@@ -214,6 +229,10 @@ def import_session(
         attachments: Where the archive's attachments go; needed if it has
             some.
 
+        options: Its cipher opens a sealed session's content, to verify that
+            too; without it the content is verified as by `verify` without the
+            key. Either way it stays sealed as it is.
+
     Returns:
         What came out of it. Safe to retry; what was there is never
         overwritten.
@@ -225,6 +244,7 @@ def import_session(
             such a session.
         StoreBusyError: The server is busy; retry.
         InvalidArgumentError: It has attachments, and nowhere to put them.
+        ContentKeyError: The options' cipher has not its key; nothing was made.
         UnsafeFileSystemError: As for opening a store.
         BackendError: The disk or the server failed.
     """
@@ -255,7 +275,7 @@ def _import(
     _require_place(header, source, attachments)
     with placed(path) as temporary:
         row_count = _fill(reader, source, temporary, attachments, options)
-        findings = verify_file(temporary, None, is_ours=True)
+        findings = verify_file(temporary, None, is_ours=True, cipher=options.cipher)
         _refuse_archive(findings, source)
     return ArchiveReport(
         path=str(path),
@@ -295,11 +315,12 @@ def _import_rows(
             raise AlreadyExistsError(path=taken)
         # A transaction that the server undid is run again, from the start.
         file.seek(0)
+        reader = ArchiveReader(file, source)
         row_count = _copy_in(
-            connection, ArchiveReader(file, source), incarnation, attachments
+            connection, reader, incarnation, attachments, options.cipher
         )
         findings = Findings(shown_url(url), is_server=True)
-        check_session(connection, header.session_id, findings)
+        check_session(connection, header.session_id, findings, options.cipher)
         _refuse_archive(findings, source)
 
     with closing(open_server(url, SESSION_COMPONENT, options)) as database:
@@ -344,7 +365,8 @@ def _fill(
     options: StoreOptions,
 ) -> int:
     def write(connection: sa.Connection) -> int:
-        return _copy_in(connection, reader, secrets.token_hex(16), attachments)
+        incarnation = secrets.token_hex(16)
+        return _copy_in(connection, reader, incarnation, attachments, options.cipher)
 
     database = open_database(temporary, SESSION_COMPONENT, options)
     try:
@@ -362,9 +384,28 @@ def _copy_in(
     reader: ArchiveReader,
     incarnation: str,
     attachments: AttachmentStore | None,
+    cipher: ContentCipher | None,
 ) -> int:
-    count = write_rows(connection, reader.header.session_id, incarnation, reader.rows())
+    session_id = reader.header.session_id
+    rows = _with_key(reader.rows(), session_id, cipher)
+    count = write_rows(connection, session_id, incarnation, rows)
     for attachment in reader.attachments():
         assert attachments is not None  # noqa: S101, asked for before
         attachments.put(attachment.content, attachment.ref.meta)
     return count
+
+
+def _with_key(
+    rows: Iterable[tuple[sa.Table, Row]], session_id: str, cipher: ContentCipher | None
+) -> Iterator[tuple[sa.Table, Row]]:
+    # Before any attachment is put, which nothing undoes.
+    seal_at = row_columns(sessions).index("content_seal")
+    for table, row in rows:
+        if table is sessions and cipher is not None:
+            identity = SessionIdentity(
+                session_id=session_id, incarnation="", content_seal=row[seal_at]
+            )
+            # Damage is found in what comes out of the archive.
+            with suppress(CorruptRecordError):
+                can_open(identity, cipher)
+        yield table, row

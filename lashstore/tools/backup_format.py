@@ -99,8 +99,8 @@ class BackupFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.new_byte_count = 0
-        self.new_chunk_count = 0
+        self.new_byte_count: int = 0
+        self.new_chunk_count: int = 0
 
     def make(self) -> None:
         """

@@ -50,7 +50,8 @@ class BackupReport(Record, frozen=True, kw_only=True):
     What a backup stored.
 
     `new_byte_count` is what the backup grew by, besides the snapshot itself;
-    `findings` are those of the files and attachments that were left out.
+    `findings` are those of the files and attachments that were left out;
+    `unopened` the sealed sessions in it, as of `VerifyReport`.
     """
 
     backup: str
@@ -60,6 +61,7 @@ class BackupReport(Record, frozen=True, kw_only=True):
     byte_count: int
     new_byte_count: int
     findings: tuple[Finding, ...]
+    unopened: tuple[str, ...] = ()
 
 
 class RestoreReport(Record, frozen=True, kw_only=True):
@@ -83,6 +85,7 @@ def backup(
     copy is verified; one that does not verify is left out and reported, and
     the others go on. What the backup has is not stored again: a second
     backup of an unchanged session adds its snapshot's list and nothing else.
+    Sealed sessions are copied as they are and need no key.
 
     Args:
         backup_folder: The backup; made if it is not there.
@@ -120,6 +123,7 @@ def backup(
         + sum(entry.content.byte_len for entry in run.attachments),
         new_byte_count=folder.new_byte_count,
         findings=tuple(run.findings),
+        unopened=tuple(run.unopened),
     )
 
 
@@ -137,6 +141,7 @@ class _Run:
         self.files: list[BackedUpFile] = []
         self.left_out: list[str] = []
         self.findings: list[Finding] = []
+        self.unopened: list[str] = []
         self._attachments: dict[str, BackedUpAttachment] = {}
 
     @property
@@ -163,6 +168,7 @@ class _Run:
         self.files.append(
             BackedUpFile(name=file.name, session_ids=session_ids, content=content)
         )
+        self.unopened += findings.unopened
         self._add_attachments(str(file), attachment_ids)
 
     def _copied(self, file: Path, copy: Path, *, is_ours: bool) -> Findings | None:

@@ -2,70 +2,112 @@
 What must hold of a session's blobs, and of what names them.
 """
 
-import sqlalchemy as sa
+from typing import Any
 
 from lashstore.codec import decode_value
-from lashstore.errors import LashStoreError
+from lashstore.errors import ContentKeyError, CorruptRecordError, LashStoreError
+from lashstore.failures import DRIVER_ERRORS, driver_error
 from lashstore.model.blobs import BlobRef, SessionCheckpoint
-from lashstore.model.deltas import MAX_CHAIN_DEPTH
+from lashstore.model.deltas import MAX_CHAIN_DEPTH, MAX_CHAIN_READ
 from lashstore.repos import artifacts, blobs, checkpoint_blobs
+from lashstore.repos._sealing import check_envelopes
+from lashstore.repos.blobs import BlobLink
 from lashstore.repos.heads import StoredHead
 
 from .findings import FindingKind, Findings
-from .scanning import reason_of, sound_rows
+from .scanning import reason_of
+from .session_view import SessionView
 
 _BLOBS, _HEADS = "session_blobs", "session_heads"
 _NAMED, _TURNS = "session_checkpoint_blobs", "session_turn_commits"
 
 
-def check_blobs(
-    connection: sa.Connection, session_id: str, findings: Findings
-) -> set[BlobRef]:
+def check_blobs(view: SessionView, findings: Findings) -> set[BlobRef]:
     """
     Report the blobs that cannot be read, and chains that are not as long as
-    they say.
+    they say. Each content is read and decoded once.
 
     Returns:
-        The refs of those that can be read.
+        The refs of those that can be read; of content that is not opened,
+        those whose envelopes and bases are there.
     """
-    depths: dict[BlobRef, int] = {}
-    bases: dict[BlobRef, BlobRef] = {}
-    for scanned in sound_rows(connection, blobs.SCAN, findings, session_id=session_id):
-        row = scanned.row
-        depths[row.blob_ref] = row.chain_depth
-        if row.base_ref is not None:
-            bases[row.blob_ref] = row.base_ref
-    readable = depths.keys() - bases.keys()
-    for ref, base_ref in bases.items():
-        if _require_base(connection, session_id, ref, base_ref, depths, findings):
-            readable.add(ref)
-            _check_depth(ref, depths[ref], depths.get(base_ref), findings)
-    return readable
+    links: dict[BlobRef, BlobLink] = {
+        scanned.key: scanned.value for scanned in view.sound_rows(blobs.SCAN, findings)
+    }
+    damaged = _read_contents(view, links)
+    for ref, link in links.items():
+        reason = damaged.get(ref)
+        if link.base_ref is not None and link.base_ref not in links:
+            require_blob(link.base_ref, set(), findings, _BLOBS, ref, "its base")
+        elif reason is not None:
+            findings.add(FindingKind.ROW_DAMAGED, reason, table=_BLOBS, key=ref)
+        elif link.base_ref is not None:
+            base_depth = links[link.base_ref].chain_depth
+            _check_depth(ref, link.chain_depth, base_depth, findings)
+    return links.keys() - damaged.keys()
 
 
-def _require_base(
-    connection: sa.Connection,
-    session_id: str,
-    ref: BlobRef,
-    base_ref: BlobRef,
-    depths: dict[BlobRef, int],
-    findings: Findings,
-) -> bool:
-    if not require_blob(base_ref, depths, findings, _BLOBS, ref, "its base"):
-        return False
+def _read_contents(
+    view: SessionView, links: dict[BlobRef, BlobLink]
+) -> dict[BlobRef, str]:
+    """
+    Read every content; return why, by ref, those cannot be that cannot.
+
+    From those that are stored whole to their successors: at most one path's
+    contents are in memory, besides bases with several successors.
+    """
+    damaged = dict.fromkeys(links, "its base cannot be read")
+    successors: dict[BlobRef, list[BlobRef]] = {}
+    for ref, link in links.items():
+        if link.base_ref is not None:
+            successors.setdefault(link.base_ref, []).append(ref)
+    for root, link in links.items():
+        pending: list[tuple[BlobRef, bytes | None, int]] = [(root, None, 1)]
+        while pending and link.base_ref is None:
+            ref, base, length = pending.pop()
+            try:
+                content = _read_content(view, ref, base, length)
+            except CorruptRecordError as error:
+                damaged[ref] = reason_of(error)
+                continue
+            del damaged[ref]
+            pending += (
+                (next_, content, length + 1) for next_ in successors.get(ref, ())
+            )
+    return damaged
+
+
+def _read_content(
+    view: SessionView, ref: BlobRef, base: bytes | None, length: int
+) -> bytes:
+    if length > MAX_CHAIN_READ:
+        raise _damaged(ref, f"it has {MAX_CHAIN_READ} bases and more")
+    row = _read_row(view, ref)
+    if not view.is_opened:
+        check_envelopes(view.session_id, row._asdict())
+        return b""
+    return blobs.BlobRepository.unpack(row, base)
+
+
+def _read_row(view: SessionView, ref: BlobRef) -> Any:
     try:
-        # As a reader does it: through all its bases, to the hash of the end.
-        blobs.BlobRepository(connection).find(session_id, ref)
-    except LashStoreError as error:
-        findings.add(FindingKind.ROW_DAMAGED, reason_of(error), table=_BLOBS, key=ref)
-        return False
-    return True
+        row = blobs.BlobRepository(view.runner).find_row(view.session_id, ref)
+    except DRIVER_ERRORS as error:
+        if view.connection.dialect.name != "sqlite":
+            # It may be the connection that failed, and the transaction is over.
+            raise
+        raise _damaged(ref, f"it cannot be read: {driver_error(error)}") from error
+    if row is None:
+        raise _damaged(ref, "it cannot be found by its ref")
+    return row
 
 
-def _check_depth(
-    ref: BlobRef, depth: int, base_depth: int | None, findings: Findings
-) -> None:
-    if base_depth is None or depth == base_depth + 1 <= MAX_CHAIN_DEPTH:
+def _damaged(ref: BlobRef, reason: str) -> CorruptRecordError:
+    return CorruptRecordError(record_kind="blob", key=ref, reason=reason)
+
+
+def _check_depth(ref: BlobRef, depth: int, base_depth: int, findings: Findings) -> None:
+    if depth == base_depth + 1 <= MAX_CHAIN_DEPTH:
         return
     findings.add(
         FindingKind.ROW_INCONSISTENT,
@@ -78,7 +120,7 @@ def _check_depth(
 
 def require_blob(
     ref: BlobRef,
-    stored: "set[BlobRef] | dict[BlobRef, int]",
+    stored: set[BlobRef],
     findings: Findings,
     table: str,
     key: str,
@@ -104,17 +146,12 @@ def require_blob(
 
 
 def check_artifacts(
-    connection: sa.Connection,
-    session_id: str,
-    stored: set[BlobRef],
-    findings: Findings,
+    view: SessionView, stored: set[BlobRef], findings: Findings
 ) -> None:
     """
     Report names whose content is not stored.
     """
-    for scanned in sound_rows(
-        connection, artifacts.SCAN, findings, session_id=session_id
-    ):
+    for scanned in view.sound_rows(artifacts.SCAN, findings):
         require_blob(
             scanned.value,
             stored,
@@ -126,8 +163,7 @@ def check_artifacts(
 
 
 def check_named(
-    connection: sa.Connection,
-    session_id: str,
+    view: SessionView,
     head: StoredHead | None,
     own: set[BlobRef],
     stored: set[BlobRef],
@@ -142,9 +178,7 @@ def check_named(
     """
     # Of a head that is in doubt itself, every note would be wrong.
     is_head_sure = head is not None and not findings.has(_HEADS, _TURNS)
-    for scanned in sound_rows(
-        connection, checkpoint_blobs.SCAN, findings, session_id=session_id
-    ):
+    for scanned in view.sound_rows(checkpoint_blobs.SCAN, findings):
         if scanned.key not in own:
             require_blob(scanned.key, stored, findings, _NAMED, scanned.key, "it")
         if head is not None and is_head_sure:
@@ -178,8 +212,7 @@ def _check_revision(
 
 
 def check_checkpoint(
-    connection: sa.Connection,
-    session_id: str,
+    view: SessionView,
     head: StoredHead | None,
     stored: set[BlobRef],
     findings: Findings,
@@ -188,39 +221,38 @@ def check_checkpoint(
     Report what the head names and that is not stored.
 
     Returns:
-        What its checkpoint names, itself with it.
+        What its checkpoint names, itself with it; of content that is not
+        opened, itself.
     """
     if head is None:
         return set()
+    key = view.session_id
     refs: dict[BlobRef, str] = {}
     own: set[BlobRef] = set()
     try:
-        for state_ref in head.meta().frame_state_refs():
+        for state_ref in head.meta().frame_state_refs() if view.is_opened else ():
             refs[state_ref] = "the execution state of an agent frame"
     except LashStoreError as error:
-        findings.add(
-            FindingKind.ROW_DAMAGED, reason_of(error), table=_HEADS, key=session_id
-        )
+        findings.add(FindingKind.ROW_DAMAGED, reason_of(error), table=_HEADS, key=key)
     ref = head.checkpoint_ref
     if ref is not None and require_blob(
-        ref, stored, findings, _HEADS, session_id, "its checkpoint"
+        ref, stored, findings, _HEADS, key, "its checkpoint"
     ):
-        parts = _parts_of(connection, session_id, ref, stored, findings)
+        parts = _parts_of(view, ref, stored, findings) if view.is_opened else {}
         own = {ref, *parts}
         refs |= parts
     for part_ref, role in refs.items():
-        require_blob(part_ref, stored, findings, _HEADS, session_id, role)
+        require_blob(part_ref, stored, findings, _HEADS, key, role)
     return own
 
 
 def _parts_of(
-    connection: sa.Connection,
-    session_id: str,
+    view: SessionView,
     ref: BlobRef,
     stored: set[BlobRef],
     findings: Findings,
 ) -> dict[BlobRef, str]:
-    repository = blobs.BlobRepository(connection)
+    repository, session_id = blobs.BlobRepository(view.runner), view.session_id
     parts: dict[BlobRef, str] = {}
     key: str = ref
     try:
@@ -230,6 +262,8 @@ def _parts_of(
         sound = [part_ref for part_ref in parts if part_ref in stored]
         for key, part in repository.list_contents(session_id, sound).items():
             decode_value(part, key)
+    except ContentKeyError:
+        raise
     except LashStoreError as error:
         findings.add(FindingKind.ROW_DAMAGED, reason_of(error), table=_BLOBS, key=key)
     return parts

@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import stat
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,23 @@ import sqlalchemy as sa
 
 from lashstore.clock import Clock, SystemClock
 from lashstore.engines import open_any_server, parse_target, shown_url
-from lashstore.engines.schema import component_versions
 from lashstore.engines.sqlite import open_any_version
-from lashstore.errors import LashStoreError, StoreBusyError, StoreNotFoundError
+from lashstore.errors import (
+    LashStoreError,
+    StoreBusyError,
+    StoreNotFoundError,
+)
 from lashstore.failures import DRIVER_ERRORS, DatabaseGoneError, driver_error
 from lashstore.filesystems import forget_mounts, mount_of, wal_hazard
 from lashstore.model.options import StoreOptions
-from lashstore.repos._times import EXPIRIES, PAST, expired, later_than
 from lashstore.tables import COMPONENT_TABLES, SCHEMA_VERSIONS
 
+from .database_diagnosis import (
+    look_at_clock,
+    look_at_holds,
+    look_at_seals,
+    look_at_versions,
+)
 from .diagnosis import Chart, DoctorReport, Health
 from .targets import database_files
 
@@ -33,8 +40,6 @@ _OLDEST_SQLITE = (3, 37, 0)
 # https://www.sqlite.org/wal.html#walresetbug.
 _RESET_FIXED = (3, 51, 3)
 _RESET_BACKPORTS = {(3, 44): 6, (3, 50): 7}
-_MINUTE_MS = 60_000
-_DAY_MS = 24 * 60 * _MINUTE_MS
 _SCARCE_BYTES = 256 * 2**20
 _SPARSE_BYTES = 16 * 2**20
 
@@ -246,11 +251,12 @@ def _examined(
     chart.add("journal mode", Health.OK, f"it uses {mode}", path=file)
     _look_at_journal(chart, file)
     _look_at_pages(chart, connection, file)
-    _look_at_versions(chart, connection, file)
+    versions = look_at_versions(chart, connection, file)
     try:
+        look_at_seals(chart, connection, file, versions)
         tables = set(sa.inspect(connection).get_table_names())
-        _look_at_clock(chart, connection, file, now_ms, tables)
-        _look_at_holds(chart, connection, file, now_ms, tables)
+        look_at_clock(chart, connection, file, now_ms, tables)
+        look_at_holds(chart, connection, file, now_ms, tables)
     except DRIVER_ERRORS as error:
         chart.add(
             "file",
@@ -268,15 +274,16 @@ def _look_at_server(chart: Chart, url: sa.URL, clock: Clock | None) -> None:
     def look(connection: sa.Connection) -> Chart:
         # From scratch: a read whose connection was lost is run again.
         noted = Chart()
-        versions = _look_at_versions(noted, connection, name)
+        versions = look_at_versions(noted, connection, name)
         tables = {
             table.name
             for component, version in versions.items()
             if version == SCHEMA_VERSIONS[component]
             for table in COMPONENT_TABLES[component]
         }
-        _look_at_clock(noted, connection, name, now_ms, tables)
-        _look_at_holds(noted, connection, name, now_ms, tables)
+        look_at_seals(noted, connection, name, versions)
+        look_at_clock(noted, connection, name, now_ms, tables)
+        look_at_holds(noted, connection, name, now_ms, tables)
         return noted
 
     with closing(open_any_server(url)) as database:
@@ -285,26 +292,6 @@ def _look_at_server(chart: Chart, url: sa.URL, clock: Clock | None) -> None:
     if not any(diagnosis.topic == "schema" for diagnosis in noted.diagnoses):
         chart.add("schema", Health.WARNING, "there is no table of ours here", path=name)
     chart.diagnoses += noted.diagnoses
-
-
-def _look_at_versions(
-    chart: Chart, connection: sa.Connection, place: Path | str
-) -> dict[str, str | None]:
-    versions = component_versions(connection)
-    for component, version in versions.items():
-        expected = SCHEMA_VERSIONS[component]
-        is_current = version == expected
-        chart.add(
-            "schema",
-            Health.OK if is_current else Health.PROBLEM,
-            f"the {component} schema is version {version or 'unknown'}"
-            + ("" if is_current else f", this lashstore needs {expected}"),
-            path=place,
-            command=None
-            if is_current
-            else f"lashstore db upgrade {shlex.quote(str(place))}",
-        )
-    return versions
 
 
 def _pragma(connection: sa.Connection, name: str) -> Any:
@@ -352,72 +339,6 @@ def _look_at_pages(chart: Chart, connection: sa.Connection, file: Path) -> None:
     )
 
 
-def _look_at_clock(
-    chart: Chart,
-    connection: sa.Connection,
-    place: Path | str,
-    now_ms: int,
-    tables: set[str],
-) -> None:
-    ahead = []
-    for column in PAST:
-        if column.table.name in tables:
-            count, last_ms = later_than(connection, column, now_ms + _MINUTE_MS)
-            if count:
-                ahead.append(
-                    f"{count} in {column.table.name}.{column.name}, up to "
-                    f"{_time(last_ms)}"
-                )
-    if ahead:
-        chart.add(
-            "clock",
-            Health.WARNING,
-            "rows are from the future: the clock of some host was set back, or ran "
-            f"ahead ({'; '.join(ahead)}). Leases and timers of that time end late",
-            path=place,
-            command="timedatectl status",
-        )
-    else:
-        chart.add("clock", Health.OK, "no row is from the future", path=place)
-
-
-def _look_at_holds(
-    chart: Chart,
-    connection: sa.Connection,
-    place: Path | str,
-    now_ms: int,
-    tables: set[str],
-) -> None:
-    stale, long = [], []
-    for column in EXPIRIES:
-        if column.table.name not in tables:
-            continue
-        count, first_ms = expired(connection, column, now_ms)
-        if count:
-            stale.append(
-                f"{count} in {column.table.name}, the oldest since {_time(first_ms)}"
-            )
-        count, last_ms = later_than(connection, column, now_ms + _DAY_MS)
-        if count:
-            long.append(f"{count} in {column.table.name}, up to {_time(last_ms)}")
-    if long:
-        chart.add(
-            "leases",
-            Health.WARNING,
-            f"somebody holds work for more than a day: {'; '.join(long)}. If that "
-            "host is gone, nobody can take over before",
-            path=place,
-        )
-    chart.add(
-        "stale leases",
-        Health.OK,
-        f"holds that ran out: {'; '.join(stale)}. The next claim takes over"
-        if stale
-        else "nothing is held beyond its time",
-        path=place,
-    )
-
-
 def _size(size: int) -> str:
     amount, unit = float(size), "bytes"
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007, used behind it
@@ -425,10 +346,3 @@ def _size(size: int) -> str:
             break
         amount /= 1024
     return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-
-
-def _time(at_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return f"{at_ms} ms"

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from lashstore.ciphers import ContentCipher
 from lashstore.engines.schema import component_versions
 from lashstore.failures import DRIVER_ERRORS, driver_error
 from lashstore.repos._scan import list_forbidden
@@ -52,6 +53,7 @@ def check_database(
     findings: Findings,
     *,
     is_writing: bool = False,
+    cipher: ContentCipher | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """
     Report everything wrong with an open database, on one snapshot of it.
@@ -62,8 +64,13 @@ def check_database(
         is_writing: The connection is in a write transaction, which SQLite
             does not copy.
 
+        cipher: As of `check_session`.
+
     Returns:
         The committed attachments by session.
+
+    Raises:
+        ContentKeyError: *cipher* has not the key of a sealed session.
     """
     lenient(connection)
     indexes = _check_integrity(connection, findings)
@@ -72,7 +79,7 @@ def check_database(
         with _with_sound_indexes(
             connection, indexes, findings, may_copy=not is_writing
         ) as sound:
-            committed = _check_components(sound, path, findings)
+            committed = _check_components(sound, path, findings, cipher)
         _check_foreign_keys(connection, findings)
     except DRIVER_ERRORS as error:
         if connection.dialect.name != "sqlite":
@@ -202,7 +209,10 @@ def _tables_of(connection: sa.Connection, indexes: Iterable[str]) -> dict[str, s
 
 
 def _check_components(
-    connection: sa.Connection, path: Path | None, findings: Findings
+    connection: sa.Connection,
+    path: Path | None,
+    findings: Findings,
+    cipher: ContentCipher | None,
 ) -> dict[str, tuple[str, ...]]:
     committed: dict[str, tuple[str, ...]] = {}
     versions = component_versions(connection)
@@ -220,7 +230,7 @@ def _check_components(
             )
             continue
         if component == SESSION_COMPONENT:
-            committed = _check_sessions(connection, path, findings)
+            committed = _check_sessions(connection, path, findings, cipher)
         elif component == PROCESS_COMPONENT:
             check_processes(connection, findings)
         elif component == TRIGGER_COMPONENT:
@@ -247,7 +257,10 @@ def _check_constraints(
 
 
 def _check_sessions(
-    connection: sa.Connection, path: Path | None, findings: Findings
+    connection: sa.Connection,
+    path: Path | None,
+    findings: Findings,
+    cipher: ContentCipher | None,
 ) -> dict[str, tuple[str, ...]]:
     repository = SessionRepository(connection)
     ids = repository.list_ids()
@@ -269,7 +282,7 @@ def _check_sessions(
                 table=table,
             )
     return {
-        session_id: check_session(connection, session_id, findings)
+        session_id: check_session(connection, session_id, findings, cipher)
         for session_id in ids
     }
 

@@ -14,7 +14,6 @@ class FindingKind(StrEnum):
 
     # The file itself.
     FILE_UNREADABLE = "file_unreadable"
-    SESSION_SEALED = "session_sealed"
     WAL_INDEX_MISSING = "wal_index_missing"
     SCHEMA_VERSION = "schema_version"
     SQLITE_INTEGRITY = "sqlite_integrity"
@@ -74,18 +73,22 @@ class VerifyReport(Record, frozen=True, kw_only=True):
     What a verification looked at and what it found.
 
     `rows` counts by table, over all files. Findings come in the order of
-    files, and within a file of tables.
+    files, and within a file of tables. `unopened` are the sealed sessions
+    whose key was not given: of their content the envelopes were checked, which
+    show what damage changed; not checked were the checksums of the rows with
+    content, the hashes of blobs, and what only content tells.
     """
 
     target: str
     files: tuple[str, ...]
     rows: dict[str, int]
     findings: tuple[Finding, ...]
+    unopened: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
         """
-        Whether nothing at all was found.
+        Whether nothing at all was found, in what was looked at.
         """
         return not self.findings
 
@@ -99,7 +102,6 @@ REPAIR = "run `lashstore verify --repair`, which mends it from verified rows"
 
 _REMEDIES = {
     FindingKind.FILE_UNREADABLE: RESTORE,
-    FindingKind.SESSION_SEALED: "read it with a store that has its key",
     FindingKind.WAL_INDEX_MISSING: "run `lashstore compact` on it, which opens it "
     "for writing and so recovers the WAL; then verify again",
     FindingKind.SCHEMA_VERSION: "run `lashstore db upgrade`, or use the lashstore "
@@ -130,7 +132,6 @@ _WARNINGS = frozenset(
         FindingKind.FILE_NAME,
         FindingKind.CLAIM_BROKEN,
         FindingKind.WAL_INDEX_MISSING,
-        FindingKind.SESSION_SEALED,
     )
 )
 
@@ -149,6 +150,8 @@ class Findings:
         self._is_server = is_server
         self.found: list[Finding] = []
         self.rows: dict[str, int] = {}
+        # Sealed sessions whose content was not looked into.
+        self.unopened: list[str] = []
 
     def add(
         self,

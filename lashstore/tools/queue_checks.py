@@ -4,21 +4,14 @@ What must hold of queued work and turn inputs, and of the claims on them.
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from lashstore.model.claims import death_host
 from lashstore.repos import queue, turn_inputs
 
 from .findings import FindingKind, Findings
-from .scanning import sound_rows
+from .session_view import SessionView
 
 
-def check_queues(
-    connection: sa.Connection,
-    session_id: str,
-    admission_seq: int,
-    findings: Findings,
-) -> None:
+def check_queues(view: SessionView, admission_seq: int, findings: Findings) -> None:
     """
     Report everything wrong with a session's queues.
 
@@ -29,7 +22,7 @@ def check_queues(
     for scan in (queue.SCAN, turn_inputs.SCAN):
         table = scan.table.name
         claims: dict[str, tuple[Any, ...]] = {}
-        for scanned in sound_rows(connection, scan, findings, session_id=session_id):
+        for scanned in view.sound_rows(scan, findings):
             seq = scanned.row.enqueue_seq
             place = f"{table} {scanned.key}"
             other = numbers.setdefault(seq, place)
@@ -52,12 +45,12 @@ def check_queues(
             f"the admission sequence stands at {admission_seq}, but "
             f"{numbers[last]} has number {last}",
             table="sessions",
-            key=session_id,
+            key=view.session_id,
             is_repairable=True,
         )
 
 
-def last_admission_seq(connection: sa.Connection, session_id: str) -> int:
+def last_admission_seq(view: SessionView) -> int:
     """
     Return the largest admission number of a row that verifies.
     """
@@ -66,7 +59,7 @@ def last_admission_seq(connection: sa.Connection, session_id: str) -> int:
         (
             scanned.row.enqueue_seq
             for scan in (queue.SCAN, turn_inputs.SCAN)
-            for scanned in sound_rows(connection, scan, scratch, session_id=session_id)
+            for scanned in view.sound_rows(scan, scratch)
         ),
         default=0,
     )

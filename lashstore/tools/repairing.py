@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
+from lashstore.ciphers import ContentCipher
 from lashstore.engines.schema import component_versions
 from lashstore.engines.sqlite import open_any_version, open_database
 from lashstore.errors import BackendError
@@ -22,7 +23,8 @@ from lashstore.tables import SCHEMA_VERSIONS
 from .file_checks import check_database, reindex_statement
 from .findings import Finding, FindingKind, Findings, VerifyReport
 from .queue_checks import last_admission_seq
-from .session_checks import check_usage, count_graph
+from .session_checks import check_usage, count_graph, view_of
+from .session_view import SessionView
 from .snapshots import copy_database
 from .targets import database_files, local_path
 from .trigger_checks import last_subscription_number
@@ -67,6 +69,9 @@ def repair(
         backup_folder: Where the copies go; None: beside each file, as
             `<file>.before-repair-<milliseconds>`.
 
+        options: Its cipher opens the content of sealed sessions; without it
+            what is mended there is what needs no content.
+
     Returns:
         What was mended and what was not. Safe to repeat: a sound file is not
         touched.
@@ -78,7 +83,7 @@ def repair(
         As `verify`.
     """
     path = local_path(target)
-    before = verify(path)
+    before = verify(path, cipher=options.cipher)
     backups: dict[str, str] = {}
     repaired: list[Finding] = []
     for file in database_files(path):
@@ -96,7 +101,7 @@ def repair(
         target=str(path),
         backups=backups,
         repaired=tuple(repaired),
-        after=verify(path),
+        after=verify(path, cipher=options.cipher),
     )
 
 
@@ -111,7 +116,9 @@ def _repair_file(
     indexes = [f for f in seen if f.kind is FindingKind.INDEX_DAMAGED]
     database = open_database(path, _component_of(path), options, create=False)
     try:
-        return database.write(lambda connection: _repair_all(connection, path, indexes))
+        return database.write(
+            lambda connection: _repair_all(connection, path, indexes, options.cipher)
+        )
     finally:
         database.close()
 
@@ -127,51 +134,58 @@ def _component_of(path: Path) -> str:
 
 
 def _repair_all(
-    connection: sa.Connection, path: Path, indexes: list[Finding]
+    connection: sa.Connection,
+    path: Path,
+    indexes: list[Finding],
+    cipher: ContentCipher | None,
 ) -> list[Finding]:
     # First, since everything else is read through them.
     for table in sorted({finding.table or "" for finding in indexes}):
         connection.exec_driver_sql(reindex_statement(table))
-    before = _check(connection, path)
+    before = _check(connection, path, cipher)
     mendable = [finding for finding in before if finding.is_repairable]
     for finding in mendable:
-        _repair_one(connection, finding)
-    after = _check(connection, path)
+        _repair_one(connection, finding, cipher)
+    after = _check(connection, path, cipher)
     if any(finding not in before or finding in mendable for finding in after):
         msg = f"{path} would not verify after the repair; it was left as it was"
         raise BackendError(msg)
     return [*indexes, *mendable]
 
 
-def _check(connection: sa.Connection, path: Path) -> list[Finding]:
+def _check(
+    connection: sa.Connection, path: Path, cipher: ContentCipher | None
+) -> list[Finding]:
     findings = Findings(str(path))
     driver = connection.connection.driver_connection
     try:
-        check_database(connection, path, findings, is_writing=True)
+        check_database(connection, path, findings, is_writing=True, cipher=cipher)
     finally:
         # The connection goes back to others, who want text to be text.
         driver.text_factory = str  # type: ignore[union-attr]
     return findings.found
 
 
-def _repair_one(connection: sa.Connection, finding: Finding) -> None:
+def _repair_one(
+    connection: sa.Connection, finding: Finding, cipher: ContentCipher | None
+) -> None:
     if finding.table == "trigger_counters":
         TriggerRepository(connection).raise_number(last_subscription_number(connection))
     elif finding.table == "sessions":
         session_id = finding.key or ""
-        last = last_admission_seq(connection, session_id)
+        last = last_admission_seq(view_of(connection, session_id, Findings(), cipher))
         SessionRepository(connection).raise_admission_seq(session_id, last)
     elif finding.table == "session_heads":
-        _recount(connection, finding.key or "")
+        _recount(view_of(connection, finding.key or "", Findings(), cipher))
     elif finding.table == "session_usage_totals":
         for session_id in SessionRepository(connection).list_ids():
-            _add_up(connection, session_id)
+            _add_up(view_of(connection, session_id, Findings(), cipher))
 
 
-def _recount(connection: sa.Connection, session_id: str) -> None:
-    heads = SessionHeadRepository(connection)
-    head = heads.find(session_id)
-    _, count = count_graph(connection, session_id, Findings())
+def _recount(view: SessionView) -> None:
+    heads = SessionHeadRepository(view.runner)
+    head = heads.find(view.session_id)
+    _, count = count_graph(view, Findings())
     if head is not None:
         heads.put(
             msgspec.structs.replace(
@@ -182,12 +196,12 @@ def _recount(connection: sa.Connection, session_id: str) -> None:
         )
 
 
-def _add_up(connection: sa.Connection, session_id: str) -> None:
+def _add_up(view: SessionView) -> None:
     findings = Findings()
-    totals = check_usage(connection, session_id, findings) or ()
+    totals = check_usage(view, findings) or ()
     # Nobody knows whether these or their deltas are right.
     open_ones = {f.key for f in findings.found if not f.is_repairable}
     # All others, so that their order is that of the deltas throughout.
     for seq, total in totals:
         if f"{total.source}/{total.model}" not in open_ones:
-            UsageRepository(connection).put_total(session_id, seq, total)
+            UsageRepository(view.runner).put_total(view.session_id, seq, total)

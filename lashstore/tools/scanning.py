@@ -2,7 +2,7 @@
 Walking a table while its damaged rows are reported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,16 +29,23 @@ def _decode_leniently(text: bytes) -> str:
 
 
 def sound_rows(
-    connection: sa.Connection, scan: Scan, findings: Findings, **values: Any
+    connection: sa.Connection,
+    scan: Scan,
+    findings: Findings,
+    decode: Callable[[Any], Any] | None = None,
+    **values: Any,
 ) -> Iterator[Scanned]:
     """
     Yield the rows that verify, in the order of their key, and report the
     others; count them all.
+
+    Args:
+        decode: As of `scan_rows`.
     """
     table = scan.table.name
     findings.rows.setdefault(table, 0)
     try:
-        for scanned in scan_rows(connection, scan, values):
+        for scanned in scan_rows(connection, scan, values, decode=decode):
             findings.rows[table] += 1
             if scanned.error is None:
                 yield scanned

@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lashstore.ciphers import ContentCipher
+from lashstore.errors import CorruptRecordError
 from lashstore.model.graph import is_user_message
 from lashstore.model.record import Record
 from lashstore.model.usage import TokenLedgerEntry, merge_usage
@@ -20,12 +22,13 @@ from lashstore.repos import (
     usage,
 )
 from lashstore.repos.heads import StoredHead
-from lashstore.store.sealing import require_key
+from lashstore.store.sealing import can_open
 
 from .blob_checks import check_artifacts, check_blobs, check_checkpoint, check_named
 from .findings import FindingKind, Findings
 from .queue_checks import check_queues
-from .scanning import sound_rows
+from .scanning import reason_of
+from .session_view import SessionView
 
 _HEADS, _NODES = "session_heads", "session_nodes"
 _USAGE, _TOTALS = "session_usage", "session_usage_totals"
@@ -42,52 +45,84 @@ class GraphCount(Record, frozen=True, kw_only=True):
 
 
 def check_session(
-    connection: sa.Connection, session_id: str, findings: Findings
+    connection: sa.Connection,
+    session_id: str,
+    findings: Findings,
+    cipher: ContentCipher | None = None,
 ) -> tuple[str, ...]:
     """
     Report everything wrong with a session's rows.
+
+    Args:
+        cipher: Opens the content of a sealed session; None: it is left
+            unopened, which the findings note, and everything else is checked.
 
     Returns:
         The ids of the attachments a commit has stamped, sorted.
 
     Raises:
-        ContentKeyError: The session is sealed: its content cannot be judged.
+        ContentKeyError: *cipher* has not the session's key.
     """
-    identity = sessions.SessionRepository(connection).find(session_id)
-    if identity is not None:
-        require_key(identity, None)
+    view = view_of(connection, session_id, findings, cipher)
     admission_seq = 0
-    for scanned in sound_rows(
-        connection, sessions.SCAN, findings, session_id=session_id
-    ):
+    for scanned in view.sound_rows(sessions.SCAN, findings):
         admission_seq = scanned.row.admission_seq
-    _check_meta(connection, session_id, findings)
-    head = _find_head(connection, session_id, findings)
-    node_ids, count = count_graph(connection, session_id, findings)
-    stored = check_blobs(connection, session_id, findings)
-    check_artifacts(connection, session_id, stored, findings)
-    _check_head(head, node_ids, count, findings)
-    own = check_checkpoint(connection, session_id, head, stored, findings)
-    _check_turns(connection, session_id, head, findings)
-    check_named(connection, session_id, head, own, stored, findings)
-    check_usage(connection, session_id, findings)
-    for scanned in sound_rows(connection, leases.SCAN, findings, session_id=session_id):
+    _check_meta(view, findings)
+    head = _find_head(view, findings)
+    node_ids, count = count_graph(view, findings)
+    stored = check_blobs(view, findings)
+    check_artifacts(view, stored, findings)
+    _check_head(view, head, node_ids, count, findings)
+    own = check_checkpoint(view, head, stored, findings)
+    _check_turns(view, head, findings)
+    check_named(view, head, own, stored, findings)
+    check_usage(view, findings)
+    for scanned in view.sound_rows(leases.SCAN, findings):
         _check_lease(scanned.row, findings)
-    check_queues(connection, session_id, admission_seq, findings)
+    check_queues(view, admission_seq, findings)
     return tuple(
         scanned.key
-        for scanned in sound_rows(
-            connection, attachments.SCAN, findings, session_id=session_id
-        )
+        for scanned in view.sound_rows(attachments.SCAN, findings)
         if scanned.value.committed_at_ms is not None
     )
 
 
-def _check_meta(connection: sa.Connection, session_id: str, findings: Findings) -> None:
-    for scanned in sound_rows(
-        connection, session_meta.SCAN, findings, session_id=session_id
-    ):
-        if scanned.value.session_id != session_id:
+def view_of(
+    connection: sa.Connection,
+    session_id: str,
+    findings: Findings,
+    cipher: ContentCipher | None,
+) -> SessionView:
+    """
+    Return a session's rows as far as *cipher* lets them be looked into, and
+    note or report why not further.
+
+    Raises:
+        ContentKeyError: It has not the session's key.
+    """
+    identity = sessions.SessionRepository(connection).find(session_id)
+    if identity is None or identity.content_seal is None:
+        return SessionView(connection, session_id)
+    try:
+        is_opened = can_open(identity, cipher)
+    except CorruptRecordError as error:
+        # Its key may be here, and nothing can tell.
+        is_opened = False
+        findings.add(
+            FindingKind.ROW_DAMAGED,
+            reason_of(error),
+            table="sessions",
+            key=session_id,
+        )
+    if is_opened:
+        return SessionView(connection, session_id, cipher)
+    findings.unopened.append(session_id)
+    return SessionView(connection, session_id, is_opened=False)
+
+
+def _check_meta(view: SessionView, findings: Findings) -> None:
+    for scanned in view.sound_rows(session_meta.SCAN, findings):
+        if view.is_opened and scanned.value.session_id != view.session_id:
             findings.add(
                 FindingKind.ROW_INCONSISTENT,
                 f"it describes session {scanned.value.session_id!r}",
@@ -96,17 +131,15 @@ def _check_meta(connection: sa.Connection, session_id: str, findings: Findings) 
             )
 
 
-def _find_head(
-    connection: sa.Connection, session_id: str, findings: Findings
-) -> StoredHead | None:
+def _find_head(view: SessionView, findings: Findings) -> StoredHead | None:
     head: StoredHead | None = None
-    for scanned in sound_rows(connection, heads.SCAN, findings, session_id=session_id):
+    for scanned in view.sound_rows(heads.SCAN, findings):
         head = scanned.value
     return head
 
 
 def count_graph(
-    connection: sa.Connection, session_id: str, findings: Findings
+    view: SessionView, findings: Findings
 ) -> tuple[dict[str, str | None], GraphCount]:
     """
     Report what is wrong with the graph.
@@ -117,10 +150,11 @@ def count_graph(
     parents: dict[str, str | None] = {}
     live: list[tuple[int, str]] = []
     messages: list[tuple[int, str]] = []
-    for scanned in sound_rows(connection, graph.SCAN, findings, session_id=session_id):
-        row, node = scanned.row, scanned.value
+    for scanned in view.sound_rows(graph.SCAN, findings):
+        row = scanned.row
         parents[row.node_id] = row.parent_node_id
-        _check_node(row, node, findings)
+        if view.is_opened:
+            _check_node(row, scanned.value, findings)
         if not row.is_tombstoned:
             live.append((row.seq, row.node_id))
             if row.is_user_message:
@@ -176,6 +210,7 @@ def _check_parents(
 
 
 def _check_head(
+    view: SessionView,
     head: StoredHead | None,
     node_ids: dict[str, str | None],
     count: GraphCount,
@@ -209,8 +244,11 @@ def _check_head(
             f"{actual[1]} and {actual[2]!r}",
             table=_HEADS,
             key=head.session_id,
-            # A node that vanished whole must not be counted away.
-            is_repairable=told[0] == actual[0] and not findings.has(_NODES),
+            # A node that vanished whole must not be counted away, and the
+            # head's checksum is over its content.
+            is_repairable=told[0] == actual[0]
+            and view.is_opened
+            and not findings.has(_NODES),
         )
     elif head.live_node_count > head.graph_node_count:
         findings.add(
@@ -223,17 +261,22 @@ def _check_head(
 
 
 def _check_turns(
-    connection: sa.Connection,
-    session_id: str,
-    head: StoredHead | None,
-    findings: Findings,
+    view: SessionView, head: StoredHead | None, findings: Findings
 ) -> None:
     table = "session_turn_commits"
     by_revision: dict[int, str] = {}
-    for scanned in sound_rows(
-        connection, turn_commits.SCAN, findings, session_id=session_id
-    ):
+    for scanned in view.sound_rows(turn_commits.SCAN, findings):
+        if not view.is_opened:
+            continue
         result = scanned.value.result
+        if scanned.row.head_revision != result.head_revision:
+            findings.add(
+                FindingKind.ROW_INCONSISTENT,
+                f"it is filed under revision {scanned.row.head_revision}, but made "
+                f"{result.head_revision}",
+                table=table,
+                key=scanned.key,
+            )
         other = by_revision.setdefault(result.head_revision, scanned.key)
         if other != scanned.key:
             findings.add(
@@ -265,7 +308,7 @@ def _check_turns(
 
 
 def check_usage(
-    connection: sa.Connection, session_id: str, findings: Findings
+    view: SessionView, findings: Findings
 ) -> tuple[tuple[int, TokenLedgerEntry], ...] | None:
     """
     Report what is wrong with the ledger.
@@ -277,9 +320,7 @@ def check_usage(
     deltas: list[TokenLedgerEntry] = []
     first_seqs: dict[tuple[str, str], int] = {}
     expected_seq = 1
-    for scanned in sound_rows(
-        connection, usage.DELTA_SCAN, findings, session_id=session_id
-    ):
+    for scanned in view.sound_rows(usage.DELTA_SCAN, findings):
         if scanned.row.seq != expected_seq and not findings.has(_USAGE):
             findings.add(
                 FindingKind.SEQUENCE_BROKEN,
@@ -295,9 +336,7 @@ def check_usage(
             )
     totals = {
         (scanned.value.source, scanned.value.model): scanned
-        for scanned in sound_rows(
-            connection, usage.TOTAL_SCAN, findings, session_id=session_id
-        )
+        for scanned in view.sound_rows(usage.TOTAL_SCAN, findings)
     }
     if findings.has(_USAGE):
         return None

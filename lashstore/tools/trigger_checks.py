@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from lashstore.model.process_registration import definition_hash
 from lashstore.model.trigger_rules import registrant_key
 from lashstore.model.triggers import delivery_process_id, occurrence_id_for
-from lashstore.repos import _subscriptions, triggers
+from lashstore.repos import _subscription_rows, triggers
 
 from .findings import FindingKind, Findings
 from .scanning import sound_rows
@@ -25,11 +25,13 @@ def check_triggers(connection: sa.Connection, findings: Findings) -> None:
     """
     counters = {
         scanned.key: scanned.value
-        for scanned in sound_rows(connection, _subscriptions.COUNTER_SCAN, findings)
+        for scanned in sound_rows(connection, _subscription_rows.COUNTER_SCAN, findings)
     }
     known: dict[str, set[str]] = {_SUBSCRIPTIONS: set(), _OCCURRENCES: set()}
     last_number = 0
-    for scanned in sound_rows(connection, _subscriptions.SUBSCRIPTION_SCAN, findings):
+    for scanned in sound_rows(
+        connection, _subscription_rows.SUBSCRIPTION_SCAN, findings
+    ):
         known[_SUBSCRIPTIONS].add(scanned.key)
         last_number = max(last_number, scanned.row.number)
         _check_subscription(scanned.row, scanned.value, findings)
@@ -53,7 +55,7 @@ def last_subscription_number(connection: sa.Connection) -> int:
     """
     Return the largest number of a subscription that verifies.
     """
-    scan = _subscriptions.SUBSCRIPTION_SCAN
+    scan = _subscription_rows.SUBSCRIPTION_SCAN
     rows = sound_rows(connection, scan, Findings())
     return max((scanned.row.number for scanned in rows), default=0)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from lashstore.attachments import AttachmentStore, FileAttachmentStore
+from lashstore.ciphers import ContentCipher
 from lashstore.engines import open_any_server, parse_target, shown_url
 from lashstore.engines.sqlite import open_any_version
 from lashstore.errors import (
@@ -31,7 +32,12 @@ from .targets import database_files, is_surely_ours, lacks_wal_index, local_path
 Attachments = AttachmentStore | str | Path | None
 
 
-def verify(target: str | Path, *, attachments: Attachments = None) -> VerifyReport:
+def verify(
+    target: str | Path,
+    *,
+    attachments: Attachments = None,
+    cipher: ContentCipher | None = None,
+) -> VerifyReport:
     """
     Check a database file, every one in a folder, or a server's database,
     without changing it.
@@ -49,11 +55,17 @@ def verify(target: str | Path, *, attachments: Attachments = None) -> VerifyRepo
             a commit has stamped; a path is the root of a
             `FileAttachmentStore`. None: they are not looked at.
 
+        cipher: Opens the content of sealed sessions; plain ones need none.
+            None: it stays unopened, everything around it is checked, and the
+            report names those sessions.
+
     Returns:
         What was looked at and what is wrong; damage of any kind is a finding,
         not an error. Safe to repeat.
 
     Raises:
+        ContentKeyError: A session or a row of it is sealed with a key that
+            *cipher* has not.
         StoreNotFoundError: There is no such file, or none in the folder.
         StoreBusyError: A file kept changing, or a server is busy; retry.
         UnsafeFileSystemError: A file has a WAL where none is safe.
@@ -65,11 +77,15 @@ def verify(target: str | Path, *, attachments: Attachments = None) -> VerifyRepo
     byte_store = attachment_store(attachments)
     parsed = parse_target(target)
     if isinstance(parsed, sa.URL):
-        return report_on(shown_url(parsed), [_verify_server(parsed, byte_store)])
+        return report_on(
+            shown_url(parsed), [_verify_server(parsed, byte_store, cipher)]
+        )
     path = parsed
     checked: list[Findings] = []
     for file in database_files(path):
-        findings = verify_file(file, byte_store, is_ours=is_surely_ours(file, path))
+        findings = verify_file(
+            file, byte_store, is_ours=is_surely_ours(file, path), cipher=cipher
+        )
         if findings is not None:
             checked.append(findings)
     if not checked:
@@ -89,6 +105,7 @@ def report_on(target: Path | str, checked: list[Findings]) -> VerifyReport:
         files=tuple(str(findings.path) for findings in checked),
         rows=dict(sorted(rows.items())),
         findings=tuple(found for findings in checked for found in findings.found),
+        unopened=tuple(found for findings in checked for found in findings.unopened),
     )
 
 
@@ -107,6 +124,7 @@ def verify_file(
     *,
     is_ours: bool,
     name: Path | None = None,
+    cipher: ContentCipher | None = None,
 ) -> Findings | None:
     """
     Check one file; None if it is not there any more, or not ours.
@@ -115,6 +133,8 @@ def verify_file(
         is_ours: A file that is no database of ours is damage.
 
         name: What it is a copy of, which findings name; None: it is none.
+
+        cipher: As of `verify`.
     """
     named = path if name is None else name
     findings = Findings(str(named))
@@ -124,11 +144,11 @@ def verify_file(
     try:
         database = open_any_version(path)
 
-        def check(connection: object) -> None:
+        def check(connection: sa.Connection) -> None:
             nonlocal findings, committed
             # From scratch: a read that met a writer is run again.
             findings = Findings(str(named))
-            committed = check_database(connection, named, findings)  # type: ignore[arg-type]
+            committed = check_database(connection, named, findings, cipher=cipher)
 
         try:
             database.read(check)
@@ -136,7 +156,7 @@ def verify_file(
             database.close()
     except (DatabaseGoneError, StoreNotFoundError):
         return None
-    except (StoreBusyError, UnsafeFileSystemError):
+    except (ContentKeyError, StoreBusyError, UnsafeFileSystemError):
         raise
     except NotALashStoreError as error:
         if not is_ours:
@@ -151,13 +171,15 @@ def verify_file(
     return findings
 
 
-def _verify_server(url: sa.URL, attachments: AttachmentStore | None) -> Findings:
+def _verify_server(
+    url: sa.URL, attachments: AttachmentStore | None, cipher: ContentCipher | None
+) -> Findings:
     def check(
         connection: sa.Connection,
     ) -> tuple[Findings, dict[str, tuple[str, ...]]]:
         # From scratch: a read whose connection was lost is run again.
         findings = Findings(shown_url(url), is_server=True)
-        return findings, check_database(connection, None, findings)
+        return findings, check_database(connection, None, findings, cipher=cipher)
 
     with closing(open_any_server(url)) as database:
         findings, committed = database.read_through_core(check)
@@ -181,9 +203,6 @@ def without_index(findings: Findings) -> Findings:
 def _report_unreadable(error: LashStoreError, findings: Findings) -> None:
     # After damage SQLite also refuses to end the transaction it was met in.
     if any(f.kind is FindingKind.SQLITE_INTEGRITY for f in findings.found):
-        return
-    if isinstance(error, ContentKeyError):
-        findings.add(FindingKind.SESSION_SEALED, f"it was not looked at: {error}")
         return
     findings.add(FindingKind.FILE_UNREADABLE, f"it cannot be opened: {error}")
 

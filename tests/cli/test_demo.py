@@ -15,7 +15,7 @@ from lashstore import SessionGraph, SessionNode
 from lashstore.cli import demo as demo_module
 from lashstore.cli import main
 from lashstore.cli.demo_transcript import demo_messages, write_demo_transcript
-from lashstore.cli.tree import draw_tree
+from lashstore.cli.tree_drawing import draw_tree
 from lashstore.hosting.audit import audit_run
 from lashstore.hosting.picture import differences
 from lashstore.hosting.plan import build_plan

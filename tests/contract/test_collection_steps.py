@@ -3,13 +3,17 @@ Garbage collection in steps, between which others write.
 """
 
 import pytest
-from snapshot_kit import KEEP_ALL, blob_count, commit, noise, states
 
 from lashstore import GcReport, HydratedCheckpoint, LashStoreError
 from lashstore.engines.pacing import Adaptive
 from lashstore.repos.blobs import StoredBlob
 from lashstore.store import garbage
 from lashstore.testing import acquire_lease, make_commit
+
+from .snapshot_kit import KEEP_ALL, blob_count, commit, noise, states
+
+# They look beneath the stores.
+pytestmark = pytest.mark.requires("is_transparent")
 
 
 @pytest.fixture(name="small_steps", autouse=True)

@@ -3,17 +3,6 @@ Snapshots stored as differences to their predecessors.
 """
 
 import pytest
-from snapshot_kit import (
-    KEEP_ALL,
-    PART_BYTES,
-    blob_count,
-    commit,
-    noise,
-    row_of,
-    state,
-    states,
-    stored,
-)
 
 from lashstore import (
     ArtifactKind,
@@ -26,6 +15,21 @@ from lashstore import (
     UnknownBlobError,
 )
 from lashstore.store import storing
+
+from .snapshot_kit import (
+    KEEP_ALL,
+    PART_BYTES,
+    blob_count,
+    commit,
+    noise,
+    row_of,
+    state,
+    states,
+    stored,
+)
+
+# They look beneath the stores.
+pytestmark = pytest.mark.requires("is_transparent")
 
 PARTS = ("tool_state", "plugin_snapshot", "execution_state")
 

@@ -23,6 +23,7 @@ from lashstore import (
     ReadOnlyStoreError,
     SchemaVersionError,
     SessionBindingMismatchError,
+    SessionDeletedError,
     Store,
     StoreClosedError,
     StoreNotFoundError,
@@ -463,6 +464,18 @@ def test_readonly_of_a_missing_file(path):
 
     assert str(path) == str(caught.value.path)
     assert [] == list(path.parent.iterdir())
+
+
+def test_readonly_of_a_file_that_goes(path, clock):
+    """
+    Deleted behind a read-only store, the session is gone to it.
+    """
+    filled(path, clock)
+    with Store.open_readonly(path) as store:
+        path.unlink()
+
+        with pytest.raises(SessionDeletedError):
+            store.load_session_head_meta()
 
 
 def test_readonly_of_a_zero_byte_file(path):

@@ -3,7 +3,6 @@ Which past checkpoints a session keeps, and what commits let go of.
 """
 
 import pytest
-from snapshot_kit import KEEP_ALL, blob_count, commit, state, states
 
 from lashstore import (
     ArtifactKind,
@@ -15,6 +14,11 @@ from lashstore import (
     Synchronous,
 )
 from lashstore.testing import acquire_lease, make_commit
+
+from .snapshot_kit import KEEP_ALL, blob_count, commit, state, states
+
+# They look beneath the stores.
+pytestmark = pytest.mark.requires("is_transparent")
 
 
 def keeping(max_count=None, max_age_ms=None):

@@ -3,14 +3,16 @@ The size of a session's file.
 """
 
 import pytest
-from snapshot_kit import KEEP_ALL, commit, noise, states
 
 from lashstore import StoreOptions, Synchronous
 from lashstore.testing import commit_nodes, message_node
 
+from .snapshot_kit import KEEP_ALL, commit, noise, states
+
 MIB = 2**20
 
-pytestmark = pytest.mark.requires("has_files")
+# Its kit looks beneath the stores.
+pytestmark = pytest.mark.requires("has_files", "is_transparent")
 
 
 def file_bytes(backend):

@@ -62,12 +62,12 @@ INPUTS = {
 }
 
 
-def open_rich(path):
+def open_rich(path, cipher=None):
     return Store.open(
         path,
         SESSION,
         clock=ManualClock(NOW_MS),
-        options=StoreOptions(synchronous=Synchronous.NORMAL),
+        options=StoreOptions(synchronous=Synchronous.NORMAL, cipher=cipher),
     )
 
 
@@ -175,11 +175,11 @@ def _batches():
     )
 
 
-def build(path):
+def build(path, cipher=None):
     """
     Make the file and close it.
     """
-    store = open_rich(path)
+    store = open_rich(path, cipher)
     fence = store.try_claim_session_execution_lease(OWNER, 10**9).lease.fence()
     store.save_session_meta(
         SessionMeta(
@@ -328,7 +328,7 @@ def learn_module_ref():
             _MODULE_REFS.append(scratch.put_module_artifact(MODULE))
 
 
-def read_everything(path, operations=None):
+def read_everything(path, operations=None, cipher=None):
     """
     Open the file and call every operation; return answers and errors.
 
@@ -338,7 +338,7 @@ def read_everything(path, operations=None):
     learn_module_ref()
     operations = reads() | replays() if operations is None else operations
     try:
-        store = open_rich(path)
+        store = open_rich(path, cipher)
     except LashStoreError as error:
         return dict.fromkeys(operations, error)
     answers = {}

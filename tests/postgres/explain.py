@@ -5,22 +5,22 @@ Generic plans of every statement of the session repositories.
 import importlib
 import json
 import pkgutil
-import re
 
 import sqlalchemy as sa
 from psycopg.pq import ExecStatus
 
 from lashstore import repos
-from lashstore.repos._run import _CompiledForServer
+from lashstore.engines.postgres.sent import SentStatement
+from lashstore.repos._listing import Listing
 from lashstore.tables import SESSION_TABLES
 
 _SETTINGS = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    " SET jit = off"
+    " SET enable_sort = off; SET jit = off"
 )
 
 
-def session_statements(dialect):
+def session_statements(dialect, is_wanted=lambda _: True):
     """
     Return (module and name, text) of each statement that reads rows of a
     session, with numbered parameters.
@@ -29,20 +29,23 @@ def session_statements(dialect):
     for info in pkgutil.iter_modules(repos.__path__):
         module = importlib.import_module(f"{repos.__name__}.{info.name}")
         for name, value in vars(module).items():
-            for n, each in enumerate(value if isinstance(value, list) else [value]):
-                if not isinstance(each, sa.Select | sa.Update | sa.Delete):
+            for n, each in enumerate(_statements(value)):
+                if not isinstance(
+                    each, sa.Select | sa.CompoundSelect | sa.Update | sa.Delete
+                ):
                     continue
-                text = _CompiledForServer(each, dialect, None)._text
+                if not is_wanted(each):
+                    continue
+                text = SentStatement(each, dialect, None)._text
                 if any(table.name in text for table in SESSION_TABLES):
-                    found.append((f"{info.name}.{name}.{n}", _numbered(text)))
+                    found.append((f"{info.name}.{name}.{n}", " ".join(text.split())))
     return found
 
 
-def _numbered(text):
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-    for number, name in enumerate(names, 1):
-        text = text.replace(f"%({name})s", f"${number}")
-    return " ".join(text.replace("%%", "%").split())
+def _statements(value):
+    if isinstance(value, Listing):
+        return [value.statement]
+    return value if isinstance(value, list) else [value]
 
 
 def settle(connection):
@@ -72,3 +75,14 @@ def nodes_of(plan):
     yield plan
     for child in plan.get("Plans", ()):
         yield from nodes_of(child)
+
+
+def lookups_of(connection, text):
+    """
+    Return what a statement's plan looks up: each index with its condition.
+    """
+    return {
+        (node["Index Name"], node.get("Index Cond"))
+        for node in generic_plan(connection, text)
+        if "Index Name" in node
+    }

@@ -19,9 +19,11 @@ from lashstore import (
     Store,
     StoreBusyError,
     StoreClosedError,
+    StoreOptions,
     TurnWorkPayload,
 )
-from lashstore.engines import postgres as engine
+from lashstore.engines.postgres import pool, transactions
+from lashstore.engines.postgres.pipeline import Statement
 
 WORK = QueuedWorkBatchDraft(payloads=(TurnWorkPayload(body=1),))
 
@@ -29,7 +31,7 @@ WORK = QueuedWorkBatchDraft(payloads=(TurnWorkPayload(body=1),))
 def _kill_all(server):
     with server.connect() as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
             " WHERE application_name = 'lashstore'"
         )
 
@@ -58,6 +60,29 @@ def test_a_connection_lost_before_commit_is_run_again(clean, open_store):
 
     assert _kill_inside(clean, store, 1) == (2, 2)
     assert store.enqueue_queued_work(WORK).enqueue_seq == 3
+
+
+def test_what_was_lost_with_its_commit_is_run_again_if_it_cannot_have_landed(
+    clean, open_store
+):
+    """
+    Writes and COMMIT are sent together; the server's answer to a write says
+    that it never came to COMMIT.
+    """
+    store = open_store("one")
+    runs = []
+
+    def operation(tx):
+        runs.append(None)
+        seq = tx.sessions.next_admission_seq("one")
+        if len(runs) == 1:
+            _kill_all(clean)
+        tx.sessions.raise_admission_seq("one", seq + 10)
+        return seq
+
+    assert store._write(operation) == 1
+    assert len(runs) == 2
+    assert store.enqueue_queued_work(WORK).enqueue_seq == 12
 
 
 def test_a_connection_lost_again_is_the_caller_s_to_know(clean, open_store):
@@ -133,8 +158,9 @@ def test_a_commit_that_never_arrived_is_told_alike(wire, clean, open_store):
     Nobody on this side can tell the two apart.
     """
     store = open_store("one", wire.url(clean.url()))
+    name = Statement("COMMIT").name
     wire.cut = lambda is_client, kind, message: (
-        is_client and kind == b"P" and b"\0COMMIT\0" in message
+        is_client and kind == b"B" and name in message
     )
 
     with pytest.raises(BackendError, match="may be or not") as caught:
@@ -220,7 +246,7 @@ def test_an_exhausted_pool_is_busy(clean, open_store, monkeypatch):
     """
     A thread that can have no connection in time is told to come again.
     """
-    monkeypatch.setattr(engine, "_POOL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(pool, "_POOL_TIMEOUT_S", 0.1)
     store = open_store("one", clean.url(pool_size="1"))
 
     with store.transaction() as tx:
@@ -352,8 +378,8 @@ def test_a_slow_statement_is_cut_off(open_store, monkeypatch):
     """
     No statement runs longer than the bound: the caller is told to retry.
     """
-    monkeypatch.setattr(engine, "_STATEMENT_TIMEOUT_MS", 0)
-    store = open_store("one", options=engine.StoreOptions(busy_timeout_ms=50))
+    monkeypatch.setattr(transactions, "_STATEMENT_TIMEOUT_MS", 0)
+    store = open_store("one", options=StoreOptions(busy_timeout_ms=50))
 
     with pytest.raises(StoreBusyError):
         store._read(

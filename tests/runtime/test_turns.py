@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 
+import msgspec
 import pytest
 
 from lashstore import (
@@ -15,6 +16,7 @@ from lashstore import (
     HeadRevisionConflictError,
     HostOriginator,
     ManualClock,
+    MergeNever,
     PendingTurnInputDraft,
     ProcessEventAppendRequest,
     ProcessEventSemanticsSpec,
@@ -185,6 +187,67 @@ def test_interrupted_without_a_commit(store, run):
     assert (None, True) == (outcome.result, outcome.is_interrupted)
     run(store, commit_of)
     assert [["hello", "wait"]] == done(store)
+
+
+def test_turn_that_is_run_again_keeps_its_id(store, run):
+    """
+    It is named by what it began with, whatever has come since, so that its
+    effects are replayed; another turn has another name.
+    """
+    ids = []
+
+    def fail(turn):
+        ids.append(turn.turn_id)
+        store.enqueue_pending_turn_input(to_turn(turn, "sent to it"))
+        raise KeyError
+
+    def note(turn):
+        ids.append(turn.turn_id)
+        return commit_of(turn)
+
+    store.enqueue_queued_work(job("w1"))
+    with pytest.raises(KeyError):
+        run(store, fail)
+    store.enqueue_queued_work(job("w2"))
+    run(store, note)
+
+    assert [["sent to it", "w1"], ["w2"]] == done(store)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_input_for_a_turn_that_has_ended(store, run):
+    """
+    It came too late for its turn, and waits for the next one.
+    """
+    turns = []
+
+    def answer(turn):
+        turns.append(turn)
+        if len(turns) == 1:
+            store.enqueue_pending_turn_input(say("b"))
+        if len(turns) == 2:
+            store.enqueue_pending_turn_input(to_turn(turns[0], "late"))
+        return commit_of(turn)
+
+    store.enqueue_pending_turn_input(say("a"))
+    run(store, answer)
+
+    assert [["a"], ["b"], ["late"]] == done(store)
+
+
+def test_turn_about_an_id_that_is_used_again_is_another(store, run):
+    """
+    A host's own input id is free again once the input is vacuumed.
+    """
+    again = msgspec.structs.replace(say("hello"), input_id="mine")
+    store.enqueue_pending_turn_input(again)
+    run(store, commit_of)
+    store.vacuum()
+    store.enqueue_pending_turn_input(again)
+
+    run(store, commit_of)
+
+    assert [["hello"], ["hello"]] == done(store)
 
 
 def to_turn(turn, text):
@@ -455,6 +518,37 @@ def test_async_worker(tmp_path):
             assert [["hello"], ["wake up"]] == done(store.sync)
 
     asyncio.run(main())
+
+
+def run_worker(store, **limits):
+    Worker(store, commit_of, timings=SLOW, **limits).run_waiting()
+
+
+def run_async_worker(store, **limits):
+    async def answer(turn):
+        return commit_of(turn)
+
+    async def main():
+        twin = AsyncStore(store, Hops())
+        await AsyncWorker(twin, answer, timings=SLOW, **limits).run_waiting()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("work", [run_worker, run_async_worker])
+def test_a_workers_turns_take_no_more_than_they_may(store, work):
+    """
+    So that a host may answer inputs one by one.
+    """
+    for text in ("a", "b"):
+        store.enqueue_pending_turn_input(say(text))
+        store.enqueue_queued_work(
+            job(text.upper(), slot_policy=SlotPolicy.JOIN, merge_key=MergeNever())
+        )
+
+    work(store, max_inputs=1, max_batches=1)
+
+    assert [["a", "A"], ["b", "B"]] == done(store)
 
 
 def test_two_workers_share_one_queue(place):

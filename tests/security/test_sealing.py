@@ -182,7 +182,7 @@ def test_what_is_not_sealed_refuses_a_cipher(tmp_path):
 
 def test_factories_and_read_only_stores_need_the_key(tmp_path):
     """
-    Listing, looking and copying raise instead of showing sealed bytes.
+    Listing and looking raise instead of showing sealed bytes; a copy is sealed.
     """
     root = tmp_path / "root"
     with SessionStoreFactory(root, options=sealed_by()) as factory:
@@ -200,8 +200,9 @@ def test_factories_and_read_only_stores_need_the_key(tmp_path):
     with Store.open_readonly(path, options=sealed_by()) as store:
         assert {"api": SECRET} == store.load_session().config
     (copied,) = copy_sessions(root, tmp_path / "copy").sessions
-    assert "sealed" in copied.reason
-    assert not copied.is_there
+    assert copied.is_there
+    with pytest.raises(ContentKeyError):
+        Store.open_readonly(tmp_path / "copy" / path.name)
 
 
 def test_sealed_columns_are_columns_of_one_table_each():

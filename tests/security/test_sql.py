@@ -50,6 +50,13 @@ BUILT = {
     ("tools/file_checks.py", "f'PRAGMA integrity_check({_LISTED})'"),
     # Called with constants.
     ("tools/doctoring.py", "f'PRAGMA {name}'"),
+    ("repos/sizes.py", "f'PRAGMA {name}'"),
+    # The name of SQLite's table of pages, a constant.
+    (
+        "repos/sizes.py",
+        "f\"SELECT m.tbl_name, m.type, sum(s.pgsize) FROM {_DBSTAT}('main', 1) AS s"
+        ' JOIN sqlite_master AS m ON m.name = s.name GROUP BY m.tbl_name, m.type"',
+    ),
     # The CHECKs of the tables, while the module is imported.
     ("repos/_scan.py", "f\"NOT ({' AND '.join(sorted(checks))})\""),
     # Called while the module is imported, with enumerations.
@@ -67,6 +74,8 @@ BUILT = {
     # Whole numbers that are constants of the module.
     ("repos/blobs.py", "str(PAGE)"),
     ("repos/checkpoint_blobs.py", "str(OLDEST)"),
+    ("repos/sizes.py", "str(LATELY)"),
+    ("repos/sizes.py", "str(width)"),
     ("repos/checkpoint_blobs.py", "str(_ONLY_A_BASE)"),
 }
 BUILDS = (ast.JoinedStr, ast.BinOp, ast.IfExp)

@@ -239,7 +239,7 @@ def test_a_whole_session_runs_in_the_fallback(mounts, share, monkeypatch):
     monkeypatch.setattr(
         rich,
         "open_rich",
-        lambda p: Store.open(
+        lambda p, _cipher: Store.open(
             p, SESSION, clock=rich.ManualClock(rich.NOW_MS), options=ALLOWED
         ),
     )

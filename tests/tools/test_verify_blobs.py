@@ -4,6 +4,8 @@ Damage in chains of differences, and in the notes of what checkpoints named.
 
 import hashlib
 import shutil
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +19,8 @@ from lashstore import (
     Synchronous,
     verify,
 )
+from lashstore.repos import _zstd, blobs
+from lashstore.repos.blobs import BlobRepository
 
 from .kit import edit, opened, seen
 
@@ -218,3 +222,67 @@ def test_a_note_that_is_missing_is_no_damage(chain, links):
     edit(chain, f"DELETE FROM {NAMED} WHERE blob_ref = ?", links[4])
 
     assert verify(chain).findings == ()
+
+
+def test_each_content_is_decoded_once(chain, links, monkeypatch):
+    """
+    Whatever follows it; the head's own checkpoint once more, to look into it.
+    """
+    decoded = Counter()
+    unpacked = blobs._unpacked
+
+    def count(row, base):
+        decoded[row.blob_ref] += 1
+        return unpacked(row, base)
+
+    monkeypatch.setattr(blobs, "_unpacked", count)
+    assert verify(chain).findings == ()
+    with opened(chain) as connection:
+        refs = {
+            row[0] for row in connection.execute("SELECT blob_ref FROM session_blobs")
+        }
+        (head,) = connection.execute(
+            "SELECT checkpoint_ref FROM session_heads"
+        ).fetchone()
+
+    assert refs == decoded.keys()
+    assert dict.fromkeys(refs, 1) | dict.fromkeys([head, *links], 2) == dict(decoded)
+
+
+def test_a_base_of_several_is_decoded_once(tmp_path, monkeypatch):
+    """
+    A tree whose branches share their root.
+    """
+    path = tmp_path / "tree.db"
+    refs = build(path, count=4)
+    with Store.open(path, SESSION) as store:
+        content = store.get_blob(refs[3])
+    with opened(path) as connection:
+        whole, depth = refs[0], 1
+        base = BlobRepository.unpack(row_of(connection, whole), None)
+        delta = _zstd.compress_delta(content, base)
+        connection.execute(
+            "UPDATE session_blobs SET base_ref = ?, chain_depth = ?, content = ?"
+            " WHERE blob_ref = ?",
+            (whole, depth, delta, refs[3]),
+        )
+    decoded = []
+    unpacked = blobs._unpacked
+    monkeypatch.setattr(
+        blobs,
+        "_unpacked",
+        lambda row, base: decoded.append(row.blob_ref) or unpacked(row, base),
+    )
+
+    assert verify(path).findings == ()
+
+    # Twice at most: for itself, and for the head's checkpoint.
+    assert (1, 1) == (decoded.count(refs[1]), decoded.count(refs[2]))
+    assert (2, 2) == (decoded.count(refs[0]), decoded.count(refs[3]))
+
+
+def row_of(connection, ref):
+    row = connection.execute(
+        "SELECT * FROM session_blobs WHERE blob_ref = ?", (ref,)
+    ).fetchone()
+    return SimpleNamespace(**dict(row))

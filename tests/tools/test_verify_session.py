@@ -54,7 +54,11 @@ BATCH = (
     "enqueued_at_ms",
     "payloads_json",
 )
-TURN = ("session_id", "turn_id", "turn_commit_hash", "result_json", "committed_at_ms")
+TURN = (
+    *("session_id", "turn_id", "turn_commit_hash", "result_json", "committed_at_ms"),
+    *("head_revision", "first_node_seq", "node_count"),
+    *("first_usage_seq", "usage_count"),
+)
 
 
 def scalar(path, query, *values):
@@ -397,11 +401,23 @@ def test_two_turns_of_one_revision(chat):
         chat,
         "session_turn_commits",
         "turn_id = 't1'",
-        {"result_json": result.replace('"head_revision":1', '"head_revision":2')},
+        {
+            "result_json": result.replace('"head_revision":1', '"head_revision":2'),
+            "head_revision": 2,
+        },
         TURN,
     )
 
     assert ("sequence_broken", "session_turn_commits", "t2") in seen(chat)
+
+
+def test_a_turn_filed_under_another_revision(chat):
+    """
+    The column that commits are listed by repeats what the result says.
+    """
+    reseal(chat, "session_turn_commits", "turn_id = 't1'", {"head_revision": 9}, TURN)
+
+    assert seen(chat) == [("row_inconsistent", "session_turn_commits", "t1")]
 
 
 def test_deltas_and_totals(chat):

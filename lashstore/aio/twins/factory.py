@@ -24,8 +24,9 @@ class AsyncSessionStoreFactoryTwins:
 
         Writers at work finish first; every other handle then raises
         `SessionDeletedError`, also once the id has been created afresh.
-        Attachment bytes are left to reclamation. Safe to retry; an unknown
-        session is no error.
+        Attachment bytes stay, also those that no other session has: a sweep
+        goes by the manifests of sessions that exist. Safe to retry; an
+        unknown session is no error.
 
         Raises:
             StoreBusyError: A writer did not finish in time.

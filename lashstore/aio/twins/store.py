@@ -822,6 +822,9 @@ class AsyncStoreTwins:
         its parent, and the cancelled and completed turn inputs, which until
         then answer replayed submissions.
 
+        Works in steps, between which others write; what ends meanwhile may
+        stay.
+
         Returns:
             What this call removed. Safe to retry.
         """

@@ -334,12 +334,27 @@ def upgrade(op: Operations) -> None:
         sa.Column("turn_commit_hash", _TEXT, nullable=False),
         sa.Column("result_json", _TEXT, nullable=False),
         sa.Column("committed_at_ms", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("head_revision", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("first_node_seq", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("node_count", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("first_usage_seq", _INTEGER, autoincrement=False, nullable=False),
+        sa.Column("usage_count", _INTEGER, autoincrement=False, nullable=False),
         sa.Column("checksum", _INTEGER, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "first_node_seq >= 0 AND node_count >= 0 AND first_usage_seq >= 0 AND usage_count >= 0",
+            name=op.f("ck_session_turn_commits_counters"),
+        ),
         sa.PrimaryKeyConstraint(
             "session_id", "turn_id", name=op.f("pk_session_turn_commits")
         ),
         sqlite_strict=True,
         sqlite_with_rowid=True,
+    )
+    op.create_index(
+        "ix_session_turn_commits_revision",
+        "session_turn_commits",
+        ["session_id", "head_revision"],
+        unique=False,
     )
     op.create_table(
         "session_turn_inputs",

@@ -1,18 +1,14 @@
 """
-`TriggerStore`: processes that start whenever something happens.
+What happened, and whom it meets.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Self
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from .clock import Clock
-from .deployment import ComponentDatabase, DeploymentStore
-from .errors import (
+from lashstore.deployment import DeploymentStore
+from lashstore.errors import (
     BackendError,
     CorruptRecordError,
     OccurrenceConflictError,
@@ -20,229 +16,33 @@ from .errors import (
     TriggerError,
     UnknownOccurrenceError,
 )
-from .model.options import StoreOptions
-from .model.record import (
+from lashstore.model.record import (
     require_counter,
     require_optional_text,
     require_text,
     require_upper_bound,
 )
-from .model.trigger_rules import (
-    PreparedSubscription,
+from lashstore.model.trigger_rules import (
     TriggerDelivery,
     is_same_occurrence,
     plan_delivery,
-    prepare_filter,
     prepare_occurrence,
-    prepare_subscription,
 )
-from .model.triggers import (
+from lashstore.model.triggers import (
     TriggerDeliveryReservation,
     TriggerOccurrenceRecord,
     TriggerOccurrenceRequest,
-    TriggerSubscriptionDraft,
-    TriggerSubscriptionFilter,
     TriggerSubscriptionRecord,
 )
-from .repos.triggers import TriggerRepository
-from .tables import TRIGGER_COMPONENT
+from lashstore.repos.triggers import TriggerRepository
 
-_log = logging.getLogger(__name__)
+from .damaged import log_damaged
 
 
-class TriggerStore(DeploymentStore):
+class DeliveryStore(DeploymentStore):
     """
-    Subscriptions, occurrences, and the deliveries between them.
-
-    Thread-safe; every method is one transaction. An occurrence meets each
-    matching subscription once, and what it met stays listed until somebody
-    acknowledges having started its process, so a host that dies in between
-    loses nothing. Starting twice is harmless: the process id is a function
-    of the two.
-
-        with TriggerStore.open("triggers.db") as triggers:
-            happened = triggers.record_occurrence(request)
-            triggers.reserve_matching_deliveries(happened.occurrence_id)
-            for delivery in triggers.pending_deliveries():
-                ...  # start delivery.process_id, then acknowledge it
+    Recording occurrences, and reserving and acknowledging their deliveries.
     """
-
-    @classmethod
-    def open(
-        cls,
-        target: str | Path,
-        *,
-        clock: Clock | None = None,
-        options: StoreOptions = StoreOptions(),
-    ) -> Self:
-        """
-        Open a trigger store's database, or make it; other components' tables in
-        it stay as they are.
-
-        Args:
-            target: Path of a SQLite file; absent or empty, it is made with
-                mode 0600, and missing folders with 0700. It may hold other
-                components as well, such as a session. Or the address of a
-                PostgreSQL database, `postgresql+psycopg://…`, with
-                `?schema=NAME` for where in it; an empty one gets the tables.
-
-            clock: None: the host's on a file, the server's on a server.
-
-        Raises:
-            NotALashStoreError: The file is something else; it was left as
-                it is.
-            SchemaVersionError: Its trigger tables are of another version.
-            InvalidArgumentError: It is neither path nor address.
-            StoreBusyError: It was locked too long, or the server cannot be
-                reached; retry.
-            BackendError: It cannot be opened.
-        """
-        database = ComponentDatabase.open(target, TRIGGER_COMPONENT, options)
-        return cls(database, clock)
-
-    @classmethod
-    def memory(cls, *, clock: Clock | None = None) -> Self:
-        """
-        Make a trigger store that lives as long as the object.
-        """
-        return cls(ComponentDatabase.memory(TRIGGER_COMPONENT), clock)
-
-    def register_subscription(
-        self, draft: TriggerSubscriptionDraft
-    ) -> TriggerSubscriptionRecord:
-        """
-        Start a process whenever something happens.
-
-        Returns:
-            The subscription, enabled, under a handle that was never used
-            before. With a client key that this registrant used already, the
-            stored one, whatever else the draft says, cancelled or not; only
-            then is a retry safe.
-
-        Raises:
-            InvalidArgumentError: The draft could never be stored, never
-                match, or never start a process: a blank name, a schema that
-                is none, a target that is no engine with an object as payload,
-                a label that is not the identity's.
-            StoreBusyError, BackendError, StoreClosedError: As for every
-                write.
-        """
-        prepared = prepare_subscription(draft)
-
-        def operation(connection: sa.Connection) -> TriggerSubscriptionRecord:
-            repository = TriggerRepository(connection)
-            stored = _find_by_client_key(repository, prepared)
-            if stored is not None:
-                return stored
-            number = repository.next_number()
-            if repository.has_other_writers:
-                # Who used the key meanwhile had the numbers before us, and
-                # has let go of them.
-                stored = _find_by_client_key(repository, prepared)
-                if stored is not None:
-                    return stored
-            return repository.add_subscription(
-                prepared, number=number, now_ms=self._clock.now_ms()
-            )
-
-        return self._database.write(operation)
-
-    def list_subscriptions(
-        self,
-        filter: TriggerSubscriptionFilter = TriggerSubscriptionFilter(),  # noqa: A002, the contract's name
-    ) -> tuple[TriggerSubscriptionRecord, ...]:
-        """
-        Return the subscriptions that meet every condition of *filter*,
-        cancelled ones included, by registrant and then oldest first.
-
-        Raises:
-            CorruptRecordError: One of them is damaged; its id is the key.
-            InvalidArgumentError: The filter holds what no subscription can.
-        """
-        query = prepare_filter(filter)
-        return self._database.read(lambda c: TriggerRepository(c).list_by(query))
-
-    def cancel_subscription(self, session_id: str, handle: str) -> bool:
-        """
-        Let a session's subscription match nothing from now on.
-
-        What it met already stays pending. It stays listed, disabled.
-
-        Returns:
-            Whether this call disabled it: False if the session has no such
-            subscription, or it was cancelled before. Safe to retry.
-
-        Raises:
-            CorruptRecordError: It was damaged; it is disabled all the same.
-        """
-        require_text("session_id", session_id)
-        require_text("handle", handle)
-        return self._cancel(lambda repo: repo.hold_registered(session_id, handle))
-
-    def cancel_subscription_by_id(self, subscription_id: str) -> bool:
-        """
-        As `cancel_subscription`, whoever registered it, hosts included.
-        """
-        require_text("subscription_id", subscription_id)
-        return self._cancel(lambda repo: repo.hold_subscription(subscription_id))
-
-    def _cancel(
-        self, find: Callable[[TriggerRepository], TriggerSubscriptionRecord | None]
-    ) -> bool:
-        def operation(connection: sa.Connection) -> bool | CorruptRecordError:
-            repository = TriggerRepository(connection)
-            try:
-                stored = find(repository)
-            except CorruptRecordError as error:
-                # Out of matching at least, or it would be tried for ever.
-                repository.disable_damaged(error.key)
-                return error
-            if stored is None or not stored.enabled:
-                return False
-            repository.put_subscriptions(
-                [
-                    msgspec.structs.replace(
-                        stored, enabled=False, updated_at_ms=self._clock.now_ms()
-                    )
-                ]
-            )
-            return True
-
-        outcome = self._database.write(operation)
-        if isinstance(outcome, CorruptRecordError):
-            raise outcome
-        return outcome
-
-    def delete_session_subscriptions(self, session_id: str) -> int:
-        """
-        Remove what a session registered, with its deliveries, pending ones
-        too; and let the processes of others wake it no more. Occurrences
-        stay.
-
-        Returns:
-            How many subscriptions were removed. Safe to retry.
-        """
-        require_text("session_id", session_id)
-
-        def operation(connection: sa.Connection) -> int:
-            repository = TriggerRepository(connection)
-            repository.hold_of_session(session_id)
-            removed = repository.remove_session(session_id)
-            waking = repository.list_waking(session_id)
-            # A damaged one cannot fire; it must not keep a session alive.
-            _log_damaged(waking.damaged)
-            now_ms = self._clock.now_ms()
-            repository.put_subscriptions(
-                [
-                    msgspec.structs.replace(
-                        record, wake_target=None, updated_at_ms=now_ms
-                    )
-                    for record in waking.intact
-                ]
-            )
-            return removed
-
-        return self._database.write(operation)
 
     def record_occurrence(
         self, request: TriggerOccurrenceRequest
@@ -311,7 +111,7 @@ class TriggerStore(DeploymentStore):
             if occurrence is None:
                 raise UnknownOccurrenceError(occurrence_id=occurrence_id)
             matching = repository.list_matching(occurrence)
-            _log_damaged(matching.damaged)
+            log_damaged(matching.damaged)
             if not matching.intact:
                 return ()
             now_ms = self._clock.now_ms()
@@ -418,20 +218,6 @@ class TriggerStore(DeploymentStore):
         )
 
 
-def _find_by_client_key(
-    repository: TriggerRepository, prepared: PreparedSubscription
-) -> TriggerSubscriptionRecord | None:
-    client_key = prepared.draft.client_key
-    if client_key is None:
-        return None
-    return repository.find_by_client_key(prepared.registrant_key, client_key)
-
-
-def _log_damaged(damaged: Iterable[CorruptRecordError]) -> None:
-    for error in damaged:
-        _log.error("%s", error)
-
-
 def _pending(
     repository: TriggerRepository, limit: int
 ) -> tuple[TriggerDeliveryReservation, ...]:
@@ -462,7 +248,7 @@ def _reservations(
     read = repository.list_subscriptions(
         sorted({delivery.subscription_id for delivery in deliveries})
     )
-    _log_damaged(read.damaged)
+    log_damaged(read.damaged)
     subscriptions = {record.subscription_id: record for record in read.intact}
     return [
         _reservation(
