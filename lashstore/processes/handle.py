@@ -10,11 +10,12 @@ from lashstore.deployment import ComponentDatabase, DeploymentStore
 from lashstore.errors import ProcessLeaseExpiredError, UnknownProcessError
 from lashstore.model.process_leases import ProcessLease, find_held
 from lashstore.repos._bound import Bound, BoundTransaction
+from lashstore.repos._process_rows import StoredProcess
 from lashstore.repos.handle_grants import HandleGrantRepository
 from lashstore.repos.notifications import NotificationRepository
 from lashstore.repos.process_events import ProcessEventRepository
 from lashstore.repos.process_leases import ProcessLeaseRepository
-from lashstore.repos.processes import ProcessRepository, StoredProcess
+from lashstore.repos.processes import ProcessRepository
 
 from .changes import ChangeHub, topic_of_process
 

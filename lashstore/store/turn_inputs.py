@@ -45,7 +45,7 @@ from lashstore.model.turn_inputs import (
     claimed_state,
     decide_cancel,
 )
-from lashstore.repos.turn_inputs import InputRow, input_from_row
+from lashstore.repos._turn_input_rows import InputRow, input_from_row
 
 from .handle import StoreHandle, check_fence
 from .queue import require_reached

@@ -9,8 +9,13 @@ import sqlalchemy as sa
 from lashstore.model.process_events import ProcessEvent
 from lashstore.model.process_outputs import RunningStatus, status_of
 from lashstore.model.process_registration import definition_hash
-from lashstore.repos import handle_grants, process_events, process_leases, processes
-from lashstore.repos.processes import StoredProcess
+from lashstore.repos import (
+    _process_rows,
+    handle_grants,
+    process_events,
+    process_leases,
+)
+from lashstore.repos._process_rows import StoredProcess
 
 from .findings import FindingKind, Findings
 from .scanning import sound_rows
@@ -26,7 +31,7 @@ def check_processes(connection: sa.Connection, findings: Findings) -> None:
     for scanned in sound_rows(connection, process_events.SCAN, findings):
         logs.add(scanned.value)
     known: set[str] = set()
-    for scanned in sound_rows(connection, processes.SCAN, findings):
+    for scanned in sound_rows(connection, _process_rows.SCAN, findings):
         known.add(scanned.key)
         _check_columns(scanned.row, scanned.value, findings)
         logs.compare(scanned.value)

@@ -5,7 +5,7 @@ What must hold of queued work and turn inputs, and of the claims on them.
 from typing import Any
 
 from lashstore.model.claims import death_host
-from lashstore.repos import queue, turn_inputs
+from lashstore.repos import _turn_input_rows, queue
 
 from .findings import FindingKind, Findings
 from .session_view import SessionView
@@ -19,7 +19,7 @@ def check_queues(view: SessionView, admission_seq: int, findings: Findings) -> N
     last number given.
     """
     numbers: dict[int, str] = {}
-    for scan in (queue.SCAN, turn_inputs.SCAN):
+    for scan in (queue.SCAN, _turn_input_rows.SCAN):
         table = scan.table.name
         claims: dict[str, tuple[Any, ...]] = {}
         for scanned in view.sound_rows(scan, findings):
@@ -58,7 +58,7 @@ def last_admission_seq(view: SessionView) -> int:
     return max(
         (
             scanned.row.enqueue_seq
-            for scan in (queue.SCAN, turn_inputs.SCAN)
+            for scan in (queue.SCAN, _turn_input_rows.SCAN)
             for scanned in view.sound_rows(scan, scratch)
         ),
         default=0,
