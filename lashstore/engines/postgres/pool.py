@@ -49,12 +49,12 @@ class ServerDialect(PGDialect_psycopg):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
         # libpq knows parameters by their numbers, psycopg's cursors by name.
-        self.numbered = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        self.numbered: Any = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         # Compiled by repositories' runner; see lashstore.repos._run.
         self.statements: dict[Any, Any] = {}
         self.schema: str | None = None
         # When a connection was last found dead: the others may be, too.
-        self.lost_at = 0.0
+        self.lost_at: float = 0.0
         # Whether statements were seen to reach other server connections than
         # those they were prepared on.
         self.has_proxy = False
@@ -91,9 +91,9 @@ class Server:
 
     def __init__(self, url: sa.URL) -> None:
         # It goes into error messages.
-        self.name = shown_url(url)
-        self.is_closed = False
-        self.engine = sa.create_engine(
+        self.name: str = shown_url(url)
+        self.is_closed: bool = False
+        self.engine: sa.Engine = sa.create_engine(
             url.set(drivername="postgresql+lashstore").difference_update_query(
                 OWN_OPTIONS
             ),
@@ -122,12 +122,14 @@ class Server:
             self.engine = self.engine.execution_options(
                 schema_translate_map={None: schema}
             )
-        self.schema = None if schema is None else str(schema)
+        self.schema: str | None = None if schema is None else str(schema)
         dialect: Any = self.engine.dialect
         dialect.schema = dialect.numbered.schema = self.schema
-        self.dialect = dialect
+        self.dialect: Any = dialect
         sa.event.listen(self.engine, "connect", _inspect)
-        self.notifications = Notifications(self._connect_listening, self.schema)
+        self.notifications: Notifications = Notifications(
+            self._connect_listening, self.schema
+        )
 
     def _connect_listening(self) -> psycopg.Connection:
         given, named = self.dialect.create_connect_args(self.engine.url)
