@@ -54,11 +54,13 @@ class Statement:
             keeps_plan: Whether the server may plan it once for many
                 transactions.
         """
-        self.text = text.encode()
-        self.name = b"lash_" + hashlib.sha256(self.text).hexdigest()[:32].encode()
-        self.formats = formats
-        self.is_repeated = is_repeated
-        self.keeps_plan = keeps_plan
+        self.text: bytes = text.encode()
+        self.name: bytes = (
+            b"lash_" + hashlib.sha256(self.text).hexdigest()[:32].encode()
+        )
+        self.formats: Sequence[int] = formats
+        self.is_repeated: bool = is_repeated
+        self.keeps_plan: bool = keeps_plan
 
 
 class Receiver:
@@ -70,12 +72,12 @@ class Receiver:
 
     def __init__(self) -> None:
         # The number of the statement, the last one's if there are several.
-        self.sent_as = 0
+        self.sent_as: int = 0
         # How many results are still to come.
-        self.missing = 0
+        self.missing: int = 0
         # The last that came.
         self.result: Any = None
-        self.rowcount = 0
+        self.rowcount: int = 0
 
     def receive(self, result: Any) -> None:
         """

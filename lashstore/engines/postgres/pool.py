@@ -49,7 +49,7 @@ class ServerDialect(PGDialect_psycopg):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
         # libpq knows parameters by their numbers, psycopg's cursors by name.
-        self.numbered = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        self.numbered: Any = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         # Compiled by repositories' runner; see lashstore.repos._run.
         self.statements: dict[Any, Any] = {}
         self.schema: str | None = None
@@ -125,7 +125,7 @@ class Server:
         self.schema: str | None = None if schema is None else str(schema)
         dialect: Any = self.engine.dialect
         dialect.schema = dialect.numbered.schema = self.schema
-        self.dialect = dialect
+        self.dialect: Any = dialect
         sa.event.listen(self.engine, "connect", _inspect)
         self.notifications: Notifications = Notifications(
             self._connect_listening, self.schema

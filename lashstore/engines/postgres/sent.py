@@ -110,7 +110,7 @@ class SentStatement(_Compiled):
     A statement that is sent without waiting for what comes back.
     """
 
-    is_repeated = True
+    is_repeated: bool = True
 
     def __init__(
         self, statement: Any, dialect: Any, column_keys: list[str] | None
@@ -166,4 +166,4 @@ class StatementSentOnce(SentStatement):
     A statement put together for one call: the server need not know it again.
     """
 
-    is_repeated = False
+    is_repeated: bool = False

@@ -62,7 +62,7 @@ class Progress:
     """
 
     # Whether COMMIT may have reached the server.
-    is_committing = False
+    is_committing: bool = False
 
 
 @contextmanager
