@@ -22,11 +22,12 @@ from lashstore.model.processes import (
     WaitState,
 )
 from lashstore.model.record import Json, Record
+from lashstore.repos._process_rows import StoredProcess
 from lashstore.repos._scan import Scanned
 from lashstore.repos.handle_grants import HandleGrantRepository
 from lashstore.repos.process_events import ProcessEventRepository
 from lashstore.repos.process_leases import ProcessLeaseRepository
-from lashstore.repos.processes import ProcessRepository, StoredProcess
+from lashstore.repos.processes import ProcessRepository
 
 from .pages import Damaged, HoldView, as_json, cut, place_after, sift, view_of_hold
 from .reading import ComponentReader
