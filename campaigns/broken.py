@@ -58,26 +58,23 @@ MUTATIONS = (
     Mutation(
         "an error of the driver is swallowed",
         "engines/sqlite.py",
-        "        with self._exclusively(), self._translated():\n            connection",
-        "        with self._exclusively(), __import__('contextlib').suppress("
-        "sqlite3.Error):\n            connection",
+        "            self._undo_write(held, error)\n            raise\n",
+        "            with __import__('contextlib').suppress(Exception):\n"
+        "                self._undo_write(held, error)\n"
+        "            return None\n",
         "faults",
         (*_SQLITE, "--call", "put_blob"),
     ),
     Mutation(
         "a failed transaction is committed",
         "engines/sqlite.py",
-        "            except BaseException:\n"
-        "                held.close()\n"
-        "                raise\n"
-        "            finally:\n"
-        "                self._open_connection = None",
-        "            except BaseException:\n"
-        "                sqlite3.Connection.commit(_driver(held.connection))\n"
-        "                held.close()\n"
-        "                raise\n"
-        "            finally:\n"
-        "                self._open_connection = None",
+        "        try:\n"
+        "            self._open_connection = None\n"
+        "            held.close()\n",
+        "        try:\n"
+        "            self._open_connection = None\n"
+        "            sqlite3.Connection.commit(_driver(held.connection))\n"
+        "            held.close()\n",
         "faults",
         (*_SQLITE, "--call", "append_usage_deltas"),
     ),
@@ -116,8 +113,8 @@ MUTATIONS = (
     Mutation(
         "the hash of a blob is not looked at",
         "repos/blobs.py",
-        "    if len(content) != row.raw_bytes or sha256_hex(content) != row.blob_ref:",
-        "    if len(content) != row.raw_bytes:",
+        "        or sha256_hex(content) != target.blob_ref\n",
+        "",
         "damage",
         ("--cases", "100"),
     ),

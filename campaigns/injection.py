@@ -3,7 +3,7 @@ Faults at the driver: the n-th statement of a call fails in a chosen manner.
 
 Only this process is changed. Statements reach SQLite through three doors
 (`Runner`'s cursors, `LockingConnection` and its commit) and PostgreSQL
-through one (`psycopg.Cursor.execute`).
+through two (`Pipeline.send`, and `psycopg.Cursor.execute` for SQLAlchemy's own).
 """
 
 import os
@@ -145,49 +145,83 @@ def install_postgres(admin: Any) -> None:
     """
     import psycopg
 
-    plain: Any = psycopg.Cursor.execute
+    from lashstore.engines.postgres.pipeline import Pipeline, Receiver, Statement
 
-    def fail(cursor: Any, state: str) -> None:
-        raising = cursor.connection.cursor()
-        plain(
-            raising,
-            f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END $$",
-        )
+    plain_execute: Any = psycopg.Cursor.execute
+    plain_send = Pipeline.send
 
     def execute(self: Any, query: Any, *values: Any, **options: Any) -> Any:
-        is_ours = self.connection is not admin
-        if not is_ours or not injector.is_hit(str(query)):
-            return plain(self, query, *values, **options)
-        mode = injector.mode
-        if mode == "connection lost before":
-            _end_backend(self.connection, admin, plain)
-            return plain(self, query, *values, **options)
-        if mode in ("error after", "connection lost after", "answer lost"):
-            plain(self, query, *values, **options)
-        if mode == "connection lost after":
-            _end_backend(self.connection, admin, plain)
-        elif mode == "answer lost":
-            _lose_answer(self.connection)
+        def do() -> None:
+            plain_execute(self, query, *values, **options)
+
+        def fail(state: str) -> None:
+            plain_execute(self.connection.cursor(), _raising(state))
+
+        if self.connection is admin or not injector.is_hit(str(query)):
+            do()
         else:
-            fail(self, _STATES[mode])
+            _spoil(self.connection.pgconn, end, do, fail)
         return self
 
+    def send(self: Any, statement: Any, values: Any, receiver: Any) -> None:
+        def do() -> None:
+            plain_send(self, statement, values, receiver)
+
+        def fail(state: str) -> None:
+            # It answers for the statement that it takes the place of.
+            raising = Statement(_raising(state), is_repeated=False)
+            plain_send(self, raising, (), Receiver() if receiver.missing else receiver)
+
+        if injector.is_hit(statement.text.decode()):
+            _spoil(self._server, end, do, fail)
+        else:
+            do()
+
+    def end(pid: int) -> None:
+        with admin.cursor() as cursor:
+            plain_execute(cursor, "SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
     psycopg.Cursor.execute = execute  # type: ignore[method-assign]
+    Pipeline.send = send  # type: ignore[method-assign]
 
 
-def _end_backend(connection: Any, admin: Any, plain: Any) -> None:
-    pid = connection.info.backend_pid
-    with admin.cursor() as cursor:
-        plain(cursor, "SELECT pg_terminate_backend(%s, 5000)", (pid,))
+def _raising(state: str) -> str:
+    return f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END $$"
 
 
-def _lose_answer(connection: Any) -> None:
+def _spoil(
+    server: Any,
+    end: Callable[[int], None],
+    do: Callable[[], None],
+    fail: Callable[[str], None],
+) -> None:
+    """
+    Let the statement that *do* sends go wrong as the mode says.
+    """
+    mode = injector.mode
+    if mode == "connection lost before":
+        end(server.backend_pid)
+    if mode in ("connection lost before", "connection lost after", "answer lost"):
+        do()
+    if mode == "connection lost after":
+        # Sent, not only written down to be sent.
+        while server.flush():
+            pass
+        end(server.backend_pid)
+    elif mode == "answer lost":
+        _lose_answer(server)
+    elif mode != "connection lost before":
+        if mode == "error after":
+            do()
+        fail(_STATES[mode])
+
+
+def _lose_answer(server: Any) -> None:
     # The server gets everything, and what it says is thrown away.
-    pgconn = connection.pgconn
-    pgconn.pipeline_sync()
-    while pgconn.flush():
+    server.pipeline_sync()
+    while server.flush():
         pass
-    with socket.socket(fileno=os.dup(pgconn.socket)) as line:
+    with socket.socket(fileno=os.dup(server.socket)) as line:
         line.setblocking(True)
         line.settimeout(5)
         answer = b""

@@ -348,8 +348,14 @@ session_turn_commits: sa.Table = _table(
     _integer("usage_count"),
     _integer("checksum"),
     _counters("first_node_seq", "node_count", "first_usage_seq", "usage_count"),
-    # list_page, list_between: commits in order.
-    sa.Index("ix_session_turn_commits_revision", "session_id", "head_revision"),
+    # list_page, list_between: commits in order. Partial, though every row meets
+    # it, so that a look for one turn cannot take it: PostgreSQL's planner would
+    # where sessions are short on average, and read all of a long one's.
+    _partial(
+        "ix_session_turn_commits_revision",
+        *("session_id", "head_revision"),
+        where="head_revision > 0",
+    ),
 )
 
 # One row per session that was ever leased. The row outlives the lease, so the

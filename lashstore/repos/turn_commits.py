@@ -40,10 +40,14 @@ _find = sa.select(*COLUMNS).where(
     _c.session_id == BIND("session_id"), _c.turn_id == BIND("turn_id")
 )
 _add = sa.insert(session_turn_commits)
+# What the index of revisions is partial by.
+_has_revision = _c.head_revision > sa.literal_column("0")
 _list_page = (
     sa.select(*COLUMNS)
     .where(
-        _c.session_id == BIND("session_id"), _c.head_revision < BIND("before_revision")
+        _c.session_id == BIND("session_id"),
+        _has_revision,
+        _c.head_revision < BIND("before_revision"),
     )
     .order_by(_c.head_revision.desc())
     .limit(BIND("page"))
@@ -52,6 +56,7 @@ _list_between = (
     sa.select(*COLUMNS)
     .where(
         _c.session_id == BIND("session_id"),
+        _has_revision,
         _c.head_revision > BIND("after_revision"),
         _c.head_revision <= BIND("up_to_revision"),
     )

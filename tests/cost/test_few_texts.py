@@ -33,7 +33,11 @@ def _statements():
         module = importlib.import_module(f"lashstore.repos.{found.name}")
         for name, value in vars(module).items():
             if isinstance(value, _KINDS):
-                compiled = _run._Compiled(value, Dialect(), None)
+                try:
+                    compiled = _run._Compiled(value, Dialect(), None)
+                except sa.exc.UnsupportedCompilationError:
+                    # One for servers only.
+                    continue
                 if compiled._lists is not None:
                     yield f"{found.name}.{name}", compiled
 

@@ -223,7 +223,7 @@ CREATE TABLE session_execution_leases (
  STRICT
 
 ;
-INSERT INTO "session_execution_leases" VALUES('golden',1,'19d34e27ddbb3aa32c3ea2f939040905','{"incarnation_id":"1","liveness":{"kind":"opaque"},"owner_id":"host"}',1700000000000,1700000001000,2236482784);
+INSERT INTO "session_execution_leases" VALUES('golden',1,'5dfb7459ac4831bde23eb01ae81ce56b','{"incarnation_id":"1","liveness":{"kind":"opaque"},"owner_id":"host"}',1700000000000,1700000001000,636898937);
 CREATE TABLE session_heads (
 	session_id TEXT NOT NULL, 
 	schema_version INTEGER NOT NULL, 
@@ -305,7 +305,7 @@ CREATE TABLE session_queued_batches (
  STRICT
 
 ;
-INSERT INTO "session_queued_batches" VALUES('golden','qwb:14708347b58cfb6bf6786807da2099ac',1,NULL,'turn_work','earliest_safe_boundary','exclusive','{"kind":"never"}',0,1700000000000,1,NULL,NULL,NULL,NULL,0,NULL,NULL,2692065797,'[{"body":{"do":"this"},"type":"turn_work"}]');
+INSERT INTO "session_queued_batches" VALUES('golden','qwb:4db83ba2a5fcf58d080bd9333bb772d8',1,NULL,'turn_work','earliest_safe_boundary','exclusive','{"kind":"never"}',0,1700000000000,1,NULL,NULL,NULL,NULL,0,NULL,NULL,957627192,'[{"body":{"do":"this"},"type":"turn_work"}]');
 CREATE TABLE session_turn_commits (
 	session_id TEXT NOT NULL, 
 	turn_id TEXT NOT NULL, 
@@ -358,7 +358,7 @@ CREATE TABLE session_turn_inputs (
  STRICT
 
 ;
-INSERT INTO "session_turn_inputs" VALUES('golden','ti:6d40f46c9f1b5837797081aef056d370',2,NULL,'{"scope":"next_turn"}','deferred_next_turn',1,NULL,NULL,1700000000000,NULL,NULL,NULL,NULL,0,NULL,NULL,24565464996,'"and then?"');
+INSERT INTO "session_turn_inputs" VALUES('golden','ti:9a9f94bf17ff059bf55cfbed13eaedd8',2,NULL,'{"scope":"next_turn"}','deferred_next_turn',1,NULL,NULL,1700000000000,NULL,NULL,NULL,NULL,0,NULL,NULL,24304459825,'"and then?"');
 CREATE TABLE session_usage (
 	session_id TEXT NOT NULL, 
 	seq INTEGER NOT NULL, 
@@ -406,7 +406,7 @@ CREATE TABLE sessions (
  STRICT
 
 ;
-INSERT INTO "sessions" VALUES('golden','57c10aaeaffab6ca6517b6987cb8d698',2,NULL);
+INSERT INTO "sessions" VALUES('golden','eea13a3e019447e651f03d6f6da0d7d1',2,NULL);
 CREATE TABLE trigger_counters (
 	name TEXT NOT NULL, 
 	last_number INTEGER NOT NULL, 
@@ -478,40 +478,39 @@ CREATE TABLE trigger_subscriptions (
 
 ;
 INSERT INTO "trigger_subscriptions" VALUES('subscription:1',1,'trigger:1','host',NULL,'button','blue','when blue',NULL,NULL,NULL,NULL,1,1700000000000,1700000000000,2275970270,'{"env_ref":"env","event_types":[],"input_template":{},"payload_schema":{},"registrant":{"type":"host"},"source":{},"target":{"kind":"lua","payload":{},"type":"engine"},"target_identity":{"definition":null,"kind":"lua","label":"Go"},"target_label":null}');
-CREATE UNIQUE INDEX ix_session_nodes_seq ON session_nodes (session_id, seq);
-CREATE INDEX ix_session_nodes_live_parents ON session_nodes (session_id, parent_node_id) WHERE is_tombstoned = 0;
-CREATE INDEX ix_session_nodes_tombstoned ON session_nodes (session_id, node_id) WHERE is_tombstoned = 1;
 CREATE INDEX ix_session_nodes_user_messages ON session_nodes (session_id, seq) WHERE is_user_message = 1 AND is_tombstoned = 0;
+CREATE UNIQUE INDEX ix_session_nodes_seq ON session_nodes (session_id, seq);
+CREATE INDEX ix_session_nodes_tombstoned ON session_nodes (session_id, node_id) WHERE is_tombstoned = 1;
+CREATE INDEX ix_session_nodes_live_parents ON session_nodes (session_id, parent_node_id) WHERE is_tombstoned = 0;
 CREATE INDEX ix_session_blobs_bases ON session_blobs (session_id, base_ref) WHERE base_ref IS NOT NULL;
 CREATE INDEX ix_session_checkpoint_blobs_revision ON session_checkpoint_blobs (session_id, last_revision);
 CREATE INDEX ix_session_artifacts_blob_ref ON session_artifacts (session_id, blob_ref);
 CREATE INDEX ix_session_usage_totals_seq ON session_usage_totals (session_id, seq);
-CREATE INDEX ix_session_turn_commits_revision ON session_turn_commits (session_id, head_revision);
-CREATE INDEX ix_session_queued_batches_waiting ON session_queued_batches (session_id, is_ready, available_at_ms) WHERE is_ready = 0;
+CREATE INDEX ix_session_turn_commits_revision ON session_turn_commits (session_id, head_revision) WHERE head_revision > 0;
 CREATE INDEX ix_session_queued_batches_claim ON session_queued_batches (session_id, claim_id) WHERE claim_id IS NOT NULL;
-CREATE INDEX ix_session_queued_batches_ready ON session_queued_batches (session_id, is_ready, enqueue_seq, claim_expires_at_ms) WHERE is_ready = 1;
 CREATE UNIQUE INDEX ix_session_queued_batches_source_key ON session_queued_batches (session_id, source_key) WHERE source_key IS NOT NULL;
+CREATE INDEX ix_session_queued_batches_ready ON session_queued_batches (session_id, is_ready, enqueue_seq, claim_expires_at_ms) WHERE is_ready = 1;
 CREATE UNIQUE INDEX ix_session_queued_batches_queue ON session_queued_batches (session_id, enqueue_seq);
+CREATE INDEX ix_session_queued_batches_waiting ON session_queued_batches (session_id, is_ready, available_at_ms) WHERE is_ready = 0;
 CREATE UNIQUE INDEX ix_session_turn_inputs_source_key ON session_turn_inputs (session_id, source_key) WHERE source_key IS NOT NULL;
 CREATE INDEX ix_session_turn_inputs_open ON session_turn_inputs (session_id, is_open, enqueue_seq, claim_expires_at_ms) WHERE is_open = 1;
-CREATE INDEX ix_session_turn_inputs_turn ON session_turn_inputs (session_id, turn_id, enqueue_seq) WHERE state IN ('pending_active', 'accepted');
-CREATE INDEX ix_session_turn_inputs_terminal ON session_turn_inputs (session_id, is_open, input_id) WHERE is_open = 0;
-CREATE INDEX ix_session_turn_inputs_deferred ON session_turn_inputs (session_id, state, enqueue_seq, claim_expires_at_ms) WHERE state = 'deferred_next_turn';
-CREATE UNIQUE INDEX ix_session_turn_inputs_seq ON session_turn_inputs (session_id, enqueue_seq);
 CREATE INDEX ix_session_turn_inputs_claim ON session_turn_inputs (session_id, claim_id) WHERE claim_id IS NOT NULL;
+CREATE INDEX ix_session_turn_inputs_terminal ON session_turn_inputs (session_id, is_open, input_id) WHERE is_open = 0;
+CREATE INDEX ix_session_turn_inputs_turn ON session_turn_inputs (session_id, turn_id, enqueue_seq) WHERE state IN ('pending_active', 'accepted');
+CREATE UNIQUE INDEX ix_session_turn_inputs_seq ON session_turn_inputs (session_id, enqueue_seq);
+CREATE INDEX ix_session_turn_inputs_deferred ON session_turn_inputs (session_id, state, enqueue_seq, claim_expires_at_ms) WHERE state = 'deferred_next_turn';
 CREATE INDEX ix_session_attachments_uncommitted ON session_attachments (session_id, intent_at_ms, attachment_id) WHERE committed_at_ms IS NULL;
-CREATE INDEX ix_processes_activity ON processes (activity, process_id);
-CREATE INDEX ix_processes_definition_status ON processes (definition_hash, status, process_id) WHERE definition_hash IS NOT NULL;
-CREATE INDEX ix_processes_status ON processes (status, process_id);
 CREATE INDEX ix_processes_definition_activity ON processes (definition_hash, activity, process_id) WHERE definition_hash IS NOT NULL;
+CREATE INDEX ix_processes_status ON processes (status, process_id);
 CREATE INDEX ix_processes_definition ON processes (definition_hash, process_id) WHERE definition_hash IS NOT NULL;
 CREATE INDEX ix_processes_terminal ON processes (terminal_at_ms, process_id) WHERE terminal_at_ms IS NOT NULL;
+CREATE INDEX ix_processes_activity ON processes (activity, process_id);
+CREATE INDEX ix_processes_definition_status ON processes (definition_hash, status, process_id) WHERE definition_hash IS NOT NULL;
 CREATE INDEX ix_process_wake_targets_session_id ON process_wake_targets (session_id, process_id);
 CREATE UNIQUE INDEX ix_process_events_replay_key ON process_events (process_id, replay_key) WHERE replay_key IS NOT NULL;
 CREATE INDEX ix_process_events_event_type ON process_events (process_id, event_type, sequence);
 CREATE INDEX ix_process_handle_grants_process_id ON process_handle_grants (process_id, session_id, agent_frame_id);
 CREATE INDEX ix_process_wakes_deliveries ON process_wakes (created_at_ms, process_id, sequence) WHERE delivery_json IS NOT NULL;
-CREATE INDEX ix_trigger_subscriptions_source ON trigger_subscriptions (source_key, source_type, is_enabled, registrant_key, number);
 CREATE UNIQUE INDEX ix_trigger_subscriptions_order ON trigger_subscriptions (registrant_key, number);
 CREATE INDEX ix_trigger_subscriptions_session ON trigger_subscriptions (registrant_session_id, registrant_key, number) WHERE registrant_session_id IS NOT NULL;
 CREATE INDEX ix_trigger_subscriptions_name ON trigger_subscriptions (name) WHERE name IS NOT NULL;
@@ -520,10 +519,11 @@ CREATE UNIQUE INDEX ix_trigger_subscriptions_client_key ON trigger_subscriptions
 CREATE INDEX ix_trigger_subscriptions_wake ON trigger_subscriptions (wake_session_id) WHERE wake_session_id IS NOT NULL;
 CREATE UNIQUE INDEX ix_trigger_subscriptions_handle ON trigger_subscriptions (handle);
 CREATE INDEX ix_trigger_subscriptions_source_type ON trigger_subscriptions (source_type, registrant_key, number);
+CREATE INDEX ix_trigger_subscriptions_source ON trigger_subscriptions (source_key, source_type, is_enabled, registrant_key, number);
 CREATE INDEX ix_trigger_occurrences_occurred ON trigger_occurrences (occurred_at_ms);
-CREATE INDEX ix_trigger_deliveries_pending ON trigger_deliveries (seq) WHERE acknowledged_at_ms IS NULL;
 CREATE INDEX ix_trigger_deliveries_pending_of ON trigger_deliveries (occurrence_id) WHERE acknowledged_at_ms IS NULL;
 CREATE INDEX ix_trigger_deliveries_subscription ON trigger_deliveries (subscription_id);
-CREATE INDEX ix_effects_finished ON effects (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
+CREATE INDEX ix_trigger_deliveries_pending ON trigger_deliveries (seq) WHERE acknowledged_at_ms IS NULL;
 CREATE INDEX ix_effects_session_id ON effects (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX ix_effects_finished ON effects (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
 COMMIT;

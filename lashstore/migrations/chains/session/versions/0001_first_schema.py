@@ -355,6 +355,8 @@ def upgrade(op: Operations) -> None:
         "session_turn_commits",
         ["session_id", "head_revision"],
         unique=False,
+        sqlite_where=sa.text("head_revision > 0"),
+        postgresql_where=sa.text("head_revision > 0"),
     )
     op.create_table(
         "session_turn_inputs",
