@@ -4,8 +4,12 @@ Races on a server, each step of them held still by a lock that the test has.
 
 import threading
 import time
+from contextlib import contextmanager
 
 from postgres_server import server
+from psycopg.errors import DeadlockDetected
+
+from lashstore.engines.postgres import pipeline
 
 
 class Racers:
@@ -86,12 +90,23 @@ def kinds(answers):
     return sorted(type(answer).__name__ for answer in answers)
 
 
-def deadlocks():
+@contextmanager
+def counting_deadlocks(monkeypatch):
     """
-    Return how many deadlocks the server has counted.
+    Yield a list that grows by each deadlock the server tells us of.
+
+    Not the server's own count: it is told up to a second late, and would be
+    that of another test.
     """
-    with server().connect() as connection:
-        (count,) = connection.execute(
-            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        ).fetchone()
-    return count
+    seen = []
+    plain = pipeline.error_from_result
+
+    def error_of(result, *arguments, **named):
+        error = plain(result, *arguments, **named)
+        if isinstance(error, DeadlockDetected):
+            seen.append(error)
+        return error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "error_from_result", error_of)
+        yield seen

@@ -239,6 +239,7 @@ class SqliteDatabase:
         self._wal_name = f"{path}-wal"
         self._options = options
         self._closed = threading.Event()
+        self._closing = threading.Lock()
         self._identity = None if path is None else file_identity(path)
         # Threads queue here in order instead of polling SQLite's lock.
         self._write_lock = threading.RLock()
@@ -283,7 +284,11 @@ class SqliteDatabase:
         """
         Close every connection; may be called twice.
         """
-        self._closed.set()
+        # Once, whoever comes first: a pool may not be disposed of by two.
+        with self._closing:
+            if self._closed.is_set():
+                return
+            self._closed.set()
         # Whoever is at work sees that it was closed, and closes its own.
         self._release_held()
         self._reader.dispose()

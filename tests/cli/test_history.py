@@ -263,7 +263,8 @@ def test_revisions_are_found_by_an_index(chats):
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     plan = database.execute(
         "EXPLAIN QUERY PLAN SELECT * FROM session_turn_commits WHERE session_id = 'x'"
-        " AND head_revision > 4 AND head_revision <= 9 ORDER BY head_revision"
+        " AND head_revision > 0 AND head_revision > 4 AND head_revision <= 9"
+        " ORDER BY head_revision"
     ).fetchall()
     database.close()
 

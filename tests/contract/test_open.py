@@ -679,3 +679,24 @@ def test_names_of_arguments(name):
     parameters = list(inspect.signature(getattr(Store, name)).parameters)
 
     assert SIGNATURES[name] == parameters[1:]
+
+
+def test_a_pool_is_disposed_of_once(monkeypatch):
+    """
+    SQLAlchemy's pool for memory fails where two threads dispose of it at once,
+    as two that close a store would.
+    """
+    disposals = []
+    plain = sa.pool.StaticPool.dispose
+    monkeypatch.setattr(
+        sa.pool.StaticPool,
+        "dispose",
+        lambda pool: disposals.append(pool) or plain(pool),
+    )
+    store = Store.memory("s")
+    database = store._source
+
+    database.close()
+    database.close()
+
+    assert 1 == len(disposals)

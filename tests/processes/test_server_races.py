@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from postgres_server import server
-from racing import Racers, deadlocks, kinds
+from racing import Racers, counting_deadlocks, kinds
 
 from lashstore import (
     LeaseAcquired,
@@ -237,7 +237,7 @@ def test_the_last_of_two_sessions_leaves_an_orphan(host, racers):
     assert [(), ("p",)] == sorted(each.preserved_process_ids for each in reports)
 
 
-def test_many_processes_are_locked_in_one_order(postgres_place):
+def test_many_processes_are_locked_in_one_order(postgres_place, monkeypatch):
     """
     Transfers to and fro in opposite orders: no deadlock is ever counted.
     """
@@ -260,15 +260,15 @@ def test_many_processes_are_locked_in_one_order(postgres_place):
                 failures.append(error)
             hosts[number].delete_session_process_state("nobody")
 
-    before = deadlocks()
     threads = [threading.Thread(target=work, args=(n,)) for n in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with counting_deadlocks(monkeypatch) as deadlocks:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
 
     assert [] == failures
-    assert before == deadlocks()
+    assert [] == deadlocks
 
 
 def test_who_waits_for_the_first_process_holds_no_later_one(host, racers):
