@@ -686,6 +686,7 @@ def test_a_pool_is_disposed_of_once(monkeypatch):
     SQLAlchemy's pool for memory fails where two threads dispose of it at once,
     as two that close a store would.
     """
+    database = Store.memory("s")._source
     disposals = []
     plain = sa.pool.StaticPool.dispose
     monkeypatch.setattr(
@@ -693,8 +694,6 @@ def test_a_pool_is_disposed_of_once(monkeypatch):
         "dispose",
         lambda pool: disposals.append(pool) or plain(pool),
     )
-    store = Store.memory("s")
-    database = store._source
 
     database.close()
     database.close()
