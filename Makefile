@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/lashstore demo
 
 test: lint typing
-	$(BIN)/python -m pytest -n 4 --dist loadgroup
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

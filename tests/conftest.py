@@ -59,3 +59,12 @@ def pytest_terminal_summary(terminalreporter):
         f"{len(reports) - server_count} tests on SQLite or on no database, "
         f"{server_count} on PostgreSQL"
     )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_on_the_server():
+    """
+    Begin with an empty schema, whatever test was run here before.
+    """
+    if server.cache_info().currsize and server().is_dirty:
+        server().clear()

@@ -26,6 +26,8 @@ class PostgresServer:
 
     # Set whenever a test asks for an address; `conftest` counts such tests.
     was_used = False
+    # Whether something may be in the shared schema.
+    is_dirty = False
 
     def __init__(self) -> None:
         self._own = None
@@ -83,6 +85,7 @@ class PostgresServer:
         Return the address of a schema, by default the one tests share.
         """
         PostgresServer.was_used = True
+        self.is_dirty = self.is_dirty or schema is None
         query = "&".join(
             f"{name}={value}"
             for name, value in {"schema": schema or self.schema, **options}.items()
@@ -103,6 +106,7 @@ class PostgresServer:
         """
         Delete every row of the shared schema.
         """
+        self.is_dirty = False
         with self.connect() as connection:
             present = {
                 name

@@ -218,12 +218,15 @@ def test_a_kept_plan_suits_every_size(size, grown, postgres):
     assert kept == _kept_lookups(*grown)
 
 
-def test_only_what_suits_every_size_is_kept(clean, open_store):
+def test_only_what_suits_every_size_is_kept(postgres, open_store):
     """
     A session's other statements have no name on the server, where their plans
     would be kept.
     """
-    store = open_store()
+    # Of its own, so that no other test named statements on its connections.
+    schema = "plans_named"
+    postgres.drop(schema)
+    store = open_store(address=postgres.url(schema))
     fence = store.try_claim_session_execution_lease(OWNER, 10**12).lease.fence()
     for number in range(8):
         node = SessionNode(
@@ -247,6 +250,8 @@ def test_only_what_suits_every_size_is_kept(clean, open_store):
     kept = {text for _, text in session_statements(dialect, keeps_plan)}
     others = {text for _, text in session_statements(dialect)} - kept
     named = {" ".join(text.split()) for text in named}
+    store.close()
+    postgres.drop(schema)
 
     assert mode == "auto"
     assert len(named & kept) > 5
