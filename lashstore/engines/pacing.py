@@ -13,7 +13,7 @@ _STEP_S = 0.010
 # as for a step: after so many at first, and at most. Its fsyncs alone may
 # take as long as a step.
 _FIRST_BETWEEN = 4
-_MOST_BETWEEN = 8
+_MOST_BETWEEN = 4
 _CHECKPOINT_S = 0.020
 _LONGEST_REST_S = 0.020
 
