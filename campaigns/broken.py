@@ -41,7 +41,7 @@ _SQLITE = ("--engine", "sqlite")
 MUTATIONS = (
     Mutation(
         "each statement commits by itself",
-        "engines/sqlite.py",
+        "engines/sqlite/database.py",
         'held.begin("BEGIN IMMEDIATE")',
         'held.begin("SELECT 1")',
         "crash",
@@ -49,7 +49,7 @@ MUTATIONS = (
     ),
     Mutation(
         "commits are acknowledged and not made",
-        "engines/sqlite.py",
+        "engines/sqlite/database.py",
         "                held.commit()\n",
         "                held.close()\n                held = self._take()\n",
         "crash",
@@ -57,7 +57,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an error of the driver is swallowed",
-        "engines/sqlite.py",
+        "engines/sqlite/database.py",
         "            self._undo_write(held, error)\n            raise\n",
         "            with __import__('contextlib').suppress(Exception):\n"
         "                self._undo_write(held, error)\n"
@@ -67,13 +67,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a failed transaction is committed",
-        "engines/sqlite.py",
+        "engines/sqlite/database.py",
         "        try:\n"
         "            self._open_connection = None\n"
         "            held.close()\n",
         "        try:\n"
         "            self._open_connection = None\n"
-        "            sqlite3.Connection.commit(_driver(held.connection))\n"
+        "            sqlite3.Connection.commit(driver_of(held.connection))\n"
         "            held.close()\n",
         "faults",
         (*_SQLITE, "--call", "append_usage_deltas"),

@@ -42,11 +42,14 @@ BUILT = {
     # Names and values of this library's own, checked by StoreOptions.
     ("connections.py", "f'PRAGMA {pragma};'"),
     ("connections.py", "''.join((f'PRAGMA {pragma};' for pragma in pragmas))"),
-    ("engines/sqlite.py", "f'PRAGMA busy_timeout = {self._options.busy_timeout_ms}'"),
+    (
+        "engines/sqlite/database.py",
+        "f'PRAGMA busy_timeout = {self._options.busy_timeout_ms}'",
+    ),
     # A constant.
     ("tables.py", "f'PRAGMA application_id = {APPLICATION_ID}'"),
     ("migrations/upgrade.py", "f'PRAGMA application_id = {APPLICATION_ID}'"),
-    ("engines/sqlite.py", "f'PRAGMA application_id = {schema.application_id}'"),
+    ("engines/sqlite/opening.py", "f'PRAGMA application_id = {schema.application_id}'"),
     ("tools/file_checks.py", "f'PRAGMA integrity_check({_LISTED})'"),
     # Called with constants.
     ("tools/doctoring.py", "f'PRAGMA {name}'"),

@@ -1,14 +1,5 @@
 """
-SQLite: every transaction, BEGIN and WAL checkpoint of a file.
-
-The rules behind this module:
-
-* A deferred transaction that reads and then writes can fail at once with
-  SQLITE_BUSY_SNAPSHOT, whatever the timeout; so writers say BEGIN IMMEDIATE.
-* SQLite before 3.51.3 can corrupt a file when a checkpoint overlaps a writer
-  of another connection (https://www.sqlite.org/wal.html, "WAL-reset bug");
-  so automatic checkpoints are off, and one is run only while a second
-  connection holds the write lock.
+One open file: its transactions and WAL checkpoints, errors in our terms.
 """
 
 import functools
@@ -21,27 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
+from sqlalchemy.pool import Pool
 
 from lashstore.clock import Clock, SystemClock
 from lashstore.connections import (
-    connect_immutable,
-    connect_in_wal,
-    connect_reading,
-    connect_writing,
     has_wal,
-    is_absent,
 )
-from lashstore.dialect import Dialect
+from lashstore.engines.pacing import Pace
 from lashstore.errors import (
     LashStoreError,
     ReadOnlyStoreError,
     StoreBusyError,
     StoreClosedError,
-    StoreNotFoundError,
 )
 from lashstore.failures import (
     DRIVER_ERRORS,
@@ -51,136 +36,27 @@ from lashstore.failures import (
     is_busy,
     translate,
 )
-from lashstore.files import has_rollback_journal, make_file, refuse_foreign
 from lashstore.filesystems import may_use_wal
 from lashstore.model.options import StoreOptions, Synchronous
 from lashstore.model.session import SessionIdentity
 from lashstore.openfiles import bypassing_locks, file_identity
-from lashstore.repos._run import KeepingConnection, Kept, Runner
-from lashstore.tables import COMPONENT_TABLES, schema_versions
+from lashstore.repos._run import KeepingConnection
 
-from .base import Seed
-from .pacing import Pace
-from .schema import create_tables, read_version, require_version
+from .connection import HeldConnection, driver_of, engine_over
+from .space import (
+    FIRST_SHRINK_PAGES,
+    SHRINK_PAGES,
+    free_pages,
+    free_some,
+    is_mostly_free,
+)
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_add_versions = sa.insert(schema_versions)
-
 _READ_ATTEMPTS = 20
-_OPEN_ATTEMPTS = 10
 _HELD = 2
-
-# What one step of giving space back moves at first and at most.
-_FIRST_SHRINK_PAGES = 32
-_SHRINK_PAGES = 512
-
-_INCREMENTAL = 2
-
-# One dialect and one statement cache for all engines: a statement is compiled
-# once per process, not once per session, and 200 open sessions stay small.
-sa.dialects.registry.register("sqlite.lashstore", Dialect.__module__, Dialect.__name__)
-_template = sa.create_engine("sqlite+lashstore://", poolclass=NullPool)
-_compiled: dict[Any, Any] = {}
-
-
-def _engine(pool: Pool) -> sa.Engine:
-    return sa.engine.Engine(
-        pool,
-        _template.dialect,
-        _template.url,
-        execution_options={"compiled_cache": _compiled},
-    )
-
-
-def _driver(connection: sa.Connection) -> Any:
-    return connection.connection.driver_connection
-
-
-class _Held:
-    """
-    A connection that is kept between transactions, with the cursor that
-    begins and ends them.
-    """
-
-    __slots__ = ("_execute", "_kept", "connection", "is_synced")
-
-    def __init__(self, connection: KeepingConnection) -> None:
-        self.connection = connection
-        self.is_synced = True
-        self._kept = Kept(connection)
-        self._execute = self._kept.cursor.execute
-
-    def begin(self, how: str) -> None:
-        """
-        Begin a transaction, by hand: Core would be told of it.
-        """
-        try:
-            self._execute(how)
-        except UnicodeDecodeError as error:
-            # SQLite's message quotes damaged bytes of the schema.
-            raise sqlite3.DatabaseError(str(error)) from error
-
-    def commit(self) -> None:
-        """
-        Commit the transaction.
-        """
-        # Core begins a transaction of its own around its first statement,
-        # which the dialect makes part of ours; then it must know that it is
-        # over.
-        if self.connection.in_transaction():
-            self.connection.commit()
-        else:
-            self._execute("COMMIT")
-
-    def close(self) -> None:
-        """
-        Give the connection back; what is open on it is undone.
-        """
-        # Whatever it was at would keep its snapshot.
-        self._kept.cursor.close()
-        if not self.is_synced:
-            # Nobody else must get it as it is.
-            self.connection.invalidate()
-        self.connection.close()
-
-    def leave_syncing(self) -> None:
-        """
-        Let SQLite go on from a commit without waiting for the disk.
-        """
-        self.is_synced = False
-        # Not through `execute`, which keeps statements: this one acts when it
-        # is prepared.
-        self._kept.cursor.executescript("PRAGMA synchronous = NORMAL")
-
-    def sync_again(self) -> None:
-        """
-        Let SQLite wait for the disk at every commit again.
-        """
-        self._kept.cursor.executescript("PRAGMA synchronous = FULL")
-        self.is_synced = True
-
-
-def _free_pages(driver: Any) -> int:
-    (mode,) = driver.execute("PRAGMA auto_vacuum").fetchone()
-    (free,) = driver.execute("PRAGMA freelist_count").fetchone()
-    return int(free) if mode == _INCREMENTAL else 0
-
-
-def _is_mostly_free(driver: Any) -> bool:
-    # Pages that commits free are what the next ones need: worth giving back
-    # only where they are more than a session in use turns over.
-    (pages,) = driver.execute("PRAGMA page_count").fetchone()
-    return _free_pages(driver) > max(_SHRINK_PAGES, int(pages) // 2)
-
-
-def _free_some(driver: Any, pages: int) -> None:
-    # One by one: sqlite3 of Python takes the first step of this pragma only,
-    # which frees a page, however many are asked for.
-    for _ in range(min(pages, _free_pages(driver))):
-        driver.execute("PRAGMA incremental_vacuum(1)")
 
 
 class _WriteTransaction:
@@ -247,9 +123,11 @@ class SqliteDatabase:
         self._open_connection: sa.Connection | None = None
         # Kept between transactions: taking a connection from the pool costs
         # as much as two statements.
-        self._held: list[_Held] = []
-        self._reader = _engine(pool)
-        self._immutable = _engine(immutable_pool) if immutable_pool else self._reader
+        self._held: list[HeldConnection] = []
+        self._reader = engine_over(pool)
+        self._immutable = (
+            engine_over(immutable_pool) if immutable_pool else self._reader
+        )
 
     # A file has one session only, and the write lock is the whole file's.
     is_shared = False
@@ -337,13 +215,13 @@ class SqliteDatabase:
         self._hold(held)
         return answer
 
-    def _take(self) -> _Held:
+    def _take(self) -> HeldConnection:
         try:
             return self._held.pop()
         except IndexError:
-            return _Held(KeepingConnection(self._reader))
+            return HeldConnection(KeepingConnection(self._reader))
 
-    def _hold(self, held: _Held) -> None:
+    def _hold(self, held: HeldConnection) -> None:
         if len(self._held) >= _HELD:
             held.close()
             return
@@ -383,7 +261,9 @@ class SqliteDatabase:
             and may_use_wal(self.path, self._options)
         )
 
-    def _written(self, operation: Callable[[sa.Connection], T], held: _Held) -> T:
+    def _written(
+        self, operation: Callable[[sa.Connection], T], held: HeldConnection
+    ) -> T:
         try:
             answer = operation(held.connection)
         except BaseException as error:
@@ -414,7 +294,7 @@ class SqliteDatabase:
         """
         return _WriteTransaction(self)
 
-    def _begin_write(self, *, synced: bool = True) -> _Held:
+    def _begin_write(self, *, synced: bool = True) -> HeldConnection:
         if self.is_readonly:
             raise ReadOnlyStoreError
         self._acquire()
@@ -429,7 +309,7 @@ class SqliteDatabase:
         self._open_connection = held.connection
         return held
 
-    def _begun_immediately(self, synced: bool) -> _Held:  # noqa: FBT001, its one caller names it
+    def _begun_immediately(self, synced: bool) -> HeldConnection:  # noqa: FBT001, its one caller names it
         if self._closed.is_set():
             raise StoreClosedError
         held = self._take()
@@ -443,7 +323,7 @@ class SqliteDatabase:
             raise
         return held
 
-    def _undo_write(self, held: _Held, raised: BaseException) -> None:
+    def _undo_write(self, held: HeldConnection, raised: BaseException) -> None:
         """
         Undo a transaction; raise what the driver's error means, if it is one.
         """
@@ -457,7 +337,7 @@ class SqliteDatabase:
         finally:
             self._write_lock.release()
 
-    def _commit_write(self, held: _Held) -> None:
+    def _commit_write(self, held: HeldConnection) -> None:
         try:
             try:
                 held.commit()
@@ -626,15 +506,15 @@ class SqliteDatabase:
             return
         with self.write_transaction() as connection:
             # A free page that comes in meanwhile waits for the next call.
-            free = _free_pages(_driver(connection))
+            free = free_pages(driver_of(connection))
         pace = Pace(
-            first=_FIRST_SHRINK_PAGES, most=_SHRINK_PAGES, checkpoint=self.checkpoint
+            first=FIRST_SHRINK_PAGES, most=SHRINK_PAGES, checkpoint=self.checkpoint
         )
         given_back = 0
         while given_back < free:
             given_back += pace.size
             with pace.step(), self.write_transaction() as connection:
-                _free_some(_driver(connection), pace.size)
+                free_some(driver_of(connection), pace.size)
         if free:
             self.checkpoint()
 
@@ -645,8 +525,8 @@ class SqliteDatabase:
             # Another writer at work will checkpoint itself: do not wait.
             lock.execute("PRAGMA busy_timeout = 0")
             lock.execute("BEGIN IMMEDIATE")
-            if _is_mostly_free(lock):
-                _free_some(lock, _FIRST_SHRINK_PAGES)
+            if is_mostly_free(lock):
+                free_some(lock, FIRST_SHRINK_PAGES)
                 lock.execute("COMMIT")
                 lock.execute("BEGIN IMMEDIATE")
             work.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -656,222 +536,3 @@ class SqliteDatabase:
             lock.execute(f"PRAGMA busy_timeout = {self._options.busy_timeout_ms}")
             mover.close()
             guard.close()
-
-
-def open_database(
-    path: Path,
-    component: str,
-    options: StoreOptions,
-    *,
-    create: bool = True,
-    seed: Seed = None,
-) -> SqliteDatabase:
-    """
-    Open the database at *path*, with the tables of *component* in it.
-
-    Args:
-        path: The file. Absent or empty, it is made, with its folder.
-
-        component: Whose tables are wanted; those of others stay as they are.
-
-        create: False leaves an absent file absent.
-
-        seed: Called in the transaction that makes the tables of a new file.
-
-    Raises:
-        DatabaseGoneError: It is absent and not to be made.
-        NotALashStoreError: It is some other file; it was left untouched.
-        SchemaVersionError: Its tables are of another version.
-        StoreBusyError: Others kept it locked; retry.
-        BackendError: The file cannot be opened.
-    """
-    for _ in range(_OPEN_ATTEMPTS):
-        try:
-            return _open_once(path, component, options, create=create, seed=seed)
-        except DatabaseGoneError:
-            # Deleted this very moment.
-            if not create:
-                raise
-        except OSError as error:
-            raise translate(error, path) from driver_error(error)
-    msg = f"{path} is deleted as often as it is made: try again"
-    raise StoreBusyError(msg)
-
-
-def _open_once(
-    path: Path, component: str, options: StoreOptions, *, create: bool, seed: Seed
-) -> SqliteDatabase:
-    if is_absent(path):
-        # Before anything is made: a file must not be left where it cannot be
-        # used.
-        may_use_wal(path, options)
-        if not create:
-            raise DatabaseGoneError(str(path))
-        make_file(path, options, lambda: _fill(path, component, options, seed))
-    try:
-        refuse_foreign(path, options.busy_timeout_ms)
-        database = _connect_pool(path, options)
-    except FileNotFoundError as error:
-        raise DatabaseGoneError(str(path)) from error
-    return _prepared(database, component)
-
-
-def open_readonly(path: Path, component: str) -> SqliteDatabase:
-    """
-    Open the database at *path* without ever creating or writing anything.
-
-    Raises:
-        StoreNotFoundError: There is no such file.
-        NotALashStoreError: It is some other file.
-        SchemaVersionError: Its tables are of another version, or missing.
-        UnsafeFileSystemError: It has a WAL, where none is safe.
-    """
-    database = open_any_version(path)
-    found, _ = database.read(lambda connection: _find_schema(connection, component))
-    require_version(component, found)
-    return database
-
-
-def open_any_version(path: Path) -> SqliteDatabase:
-    """
-    Open the database at *path* as `open_readonly` does, whatever the version
-    of its tables.
-
-    Raises:
-        StoreNotFoundError: There is no such file.
-        NotALashStoreError: It is some other file.
-        UnsafeFileSystemError: It has a WAL, where none is safe.
-    """
-    options = StoreOptions()
-    try:
-        if is_absent(path):
-            raise StoreNotFoundError(path=str(path))
-        if has_wal(path):
-            may_use_wal(path, options)
-        refuse_foreign(path, options.busy_timeout_ms)
-        is_rollback = has_rollback_journal(path)
-    except (OSError, sqlite3.Error) as error:
-        raise translate(error, path) from driver_error(error)
-    return SqliteDatabase(
-        NullPool(lambda: connect_reading(path), dialect=_template.dialect),
-        path=path,
-        options=options,
-        immutable_pool=NullPool(
-            lambda: connect_immutable(path), dialect=_template.dialect
-        ),
-        has_rollback_journal=is_rollback,
-    )
-
-
-def open_memory(component: str, options: StoreOptions) -> SqliteDatabase:
-    """
-    Open a database that lives as long as the object.
-    """
-    pool = StaticPool(lambda: connect_writing(None, options), dialect=_template.dialect)
-    return _prepared(SqliteDatabase(pool, path=None, options=options), component)
-
-
-def _connect_pool(path: Path, options: StoreOptions) -> SqliteDatabase:
-    # The first of the pool's: opening one costs as much as the rest of it.
-    first = [connect_in_wal(path, options)]
-    pool = QueuePool(
-        lambda: first.pop() if first else connect_writing(path, options),
-        pool_size=4,
-        max_overflow=60,
-        timeout=options.busy_timeout_ms / 1000,
-        use_lifo=True,
-        dialect=_template.dialect,
-    )
-    return SqliteDatabase(pool, path=path, options=options)
-
-
-def _table_names(connection: sa.Connection) -> frozenset[str]:
-    # By hand: SQLAlchemy's inspection takes longer than the rest of opening.
-    listed = _driver(connection).execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table'"
-    )
-    return frozenset(name for (name,) in listed)
-
-
-def _find_schema(connection: sa.Connection, component: str) -> tuple[str | None, bool]:
-    names = _table_names(connection)
-    is_versioned = schema_versions.name in names
-    return (
-        read_version(connection, component) if is_versioned else None,
-        any(table.name in names for table in COMPONENT_TABLES[component]),
-    )
-
-
-def _prepared(database: SqliteDatabase, component: str) -> SqliteDatabase:
-    try:
-        found, is_made = database.read(lambda c: _find_schema(c, component))
-        if found is None and not is_made:
-            database.write(lambda c: _create_tables(c, component))
-            found, _ = database.read(lambda c: _find_schema(c, component))
-        require_version(component, found)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _fill(path: Path, component: str, options: StoreOptions, seed: Seed) -> None:
-    def operation(connection: sa.Connection) -> None:
-        _create_tables(connection, component)
-        if seed is not None:
-            seed(connection)
-
-    database = _connect_pool(path, options)
-    try:
-        database.write(operation)
-    finally:
-        database.close()
-
-
-class _Schema(NamedTuple):
-    """
-    What makes a component's tables: statements by the table they are for, and
-    its version.
-    """
-
-    statements: tuple[tuple[str, str], ...]
-    versions: tuple[dict[str, str], ...]
-    application_id: int
-
-
-@functools.cache
-def _schema_of(component: str) -> _Schema:
-    # What SQLAlchemy makes in a database of its own, read back: working out
-    # the statements takes longer than the rest of making a file.
-    pool = StaticPool(
-        lambda: connect_writing(None, StoreOptions()), dialect=_template.dialect
-    )
-    with _engine(pool).begin() as connection:
-        create_tables(connection, component)
-        driver = _driver(connection)
-        statements = driver.execute(
-            "SELECT tbl_name, sql FROM sqlite_master"
-            " WHERE sql IS NOT NULL ORDER BY rowid"
-        ).fetchall()
-        versions = connection.execute(sa.select(schema_versions)).mappings()
-        (application_id,) = driver.execute("PRAGMA application_id").fetchone()
-        found = _Schema(tuple(statements), tuple(map(dict, versions)), application_id)
-    pool.dispose()
-    return found
-
-
-def _create_tables(connection: sa.Connection, component: str) -> None:
-    """
-    Make a component's tables, unless somebody else was first; the caller
-    holds the lock that shows it.
-    """
-    names = _table_names(connection)
-    if any(table.name in names for table in COMPONENT_TABLES[component]):
-        return
-    schema, driver = _schema_of(component), _driver(connection)
-    if schema_versions.name not in names:
-        driver.execute(f"PRAGMA application_id = {schema.application_id}")
-    for table, statement in schema.statements:
-        if table not in names:
-            driver.execute(statement)
-    Runner(connection).execute(_add_versions, schema.versions)
