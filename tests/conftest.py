@@ -2,6 +2,8 @@
 What every test may use, and how many ran on which engine.
 """
 
+import threading
+
 import pytest
 from postgres_server import PostgresServer, server
 
@@ -68,3 +70,22 @@ def _nothing_left_on_the_server():
     """
     if server.cache_info().currsize and server().is_dirty:
         server().clear()
+
+
+@pytest.fixture(name="later")
+def _later():
+    """
+    Return a function that has another one called by a thread a moment from
+    now; all of it is over before the test's other fixtures are.
+    """
+    threads = []
+
+    def start(call, after_s=0.05):
+        thread = threading.Timer(after_s, call)
+        threads.append(thread)
+        thread.start()
+        return thread
+
+    yield start
+    for thread in threads:
+        thread.join()

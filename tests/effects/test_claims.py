@@ -117,13 +117,13 @@ def test_a_timeout_ends_waiting_for_a_claim(host, timeout_s):
     assert "theirs" == running.end()
 
 
-def test_cancel_ends_waiting_for_a_claim(host):
+def test_cancel_ends_waiting_for_a_claim(host, later):
     """
     EffectCancelledError; the running effect is not touched.
     """
     running = Running(host.scoped(TURN))
     cancel = threading.Event()
-    threading.Timer(0.05, cancel.set).start()
+    later(cancel.set, 0.05)
 
     with pytest.raises(EffectCancelledError) as raised:
         host.scoped(TURN).execute_effect(CALL, Work("mine"), cancel=cancel)
@@ -274,7 +274,7 @@ def test_renewal_survives_a_locked_database(shared):
         assert "theirs" == running.end()
 
 
-def test_recording_waits_for_a_locked_database(shared):
+def test_recording_waits_for_a_locked_database(shared, later):
     """
     An outcome is not thrown away because somebody else is writing.
     """
@@ -282,9 +282,10 @@ def test_recording_waits_for_a_locked_database(shared):
         running = Running(host.scoped(TURN))
         blocker = shared.blocker()
         blocker.execute(shared.lock)
-        threading.Timer(0.4, lambda: blocker.execute("COMMIT")).start()
+        done = later(lambda: blocker.execute("COMMIT"), 0.4)
 
         assert "theirs" == running.end()
+        done.join()
         assert "theirs" == host.scoped(TURN).execute_effect(CALL, Work("mine"))
         blocker.close()
 
@@ -348,14 +349,14 @@ def test_the_renewal_thread_ends_when_idle_and_comes_back(tmp_path):
     assert [] == threads()
 
 
-def test_a_timer_waits_until_it_is_due(host, clock):
+def test_a_timer_waits_until_it_is_due(host, clock, later):
     """
     Waiting is real, deciding is the clock's, and the outcome is None; that
     the clock jumps over a whole lease, as after a machine slept, is no harm.
     """
     turn, work = host.scoped(TURN), Work("never")
-    threading.Timer(0.05, lambda: clock.advance(59_999)).start()
-    threading.Timer(0.15, lambda: clock.advance(1)).start()
+    later(lambda: clock.advance(59_999), 0.05)
+    later(lambda: clock.advance(1), 0.15)
     began = time.monotonic()
 
     assert turn.execute_effect(TIMER, work) is None
@@ -364,12 +365,12 @@ def test_a_timer_waits_until_it_is_due(host, clock):
     assert 0 == work.runs
 
 
-def test_a_timer_of_a_deleted_session_does_not_start_anew(host, clock):
+def test_a_timer_of_a_deleted_session_does_not_start_anew(host, clock, later):
     """
     Its claim is lost, like that of any effect under way.
     """
-    threading.Timer(0.05, lambda: host.delete_session("chat")).start()
-    threading.Timer(0.1, lambda: clock.advance(60_000)).start()
+    later(lambda: host.delete_session("chat"), 0.05)
+    later(lambda: clock.advance(60_000), 0.1)
 
     with pytest.raises(EffectLeaseLostError):
         host.scoped(TURN).sleep("t", 60_000)
@@ -387,9 +388,10 @@ def test_a_short_timer_just_waits(tmp_path):
         assert turn.sleep("nap", 120) is None
         assert time.monotonic() - began >= 0.11
         began = time.monotonic()
-        turn.sleep("nap", 120)
+        for _ in range(20):
+            turn.sleep("nap", 120)
         turn.sleep("none", 0)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 20 * 0.12
 
 
 def test_a_timer_that_was_cancelled_stays_due_when_it_was(backend, host, clock):
@@ -411,12 +413,12 @@ def test_a_timer_that_was_cancelled_stays_due_when_it_was(backend, host, clock):
     assert host.scoped(TURN).execute_effect(TIMER, Work(1), timeout_s=0) is None
 
 
-def test_a_timer_is_cancelled_while_it_waits(host):
+def test_a_timer_is_cancelled_while_it_waits(host, later):
     """
     Within real moments, however long it is.
     """
     cancel = threading.Event()
-    threading.Timer(0.05, cancel.set).start()
+    later(cancel.set, 0.05)
     began = time.monotonic()
 
     with pytest.raises(EffectCancelledError):
@@ -425,11 +427,11 @@ def test_a_timer_is_cancelled_while_it_waits(host):
     assert time.monotonic() - began < 5
 
 
-def test_closing_the_host_ends_its_timers(backend, host):
+def test_closing_the_host_ends_its_timers(backend, host, later):
     """
     Nobody sleeps on for a host that is gone.
     """
-    threading.Timer(0.05, host.close).start()
+    later(host.close, 0.05)
 
     with pytest.raises(StoreClosedError):
         host.scoped(TURN).sleep("t", 10**9)

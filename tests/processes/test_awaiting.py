@@ -21,24 +21,6 @@ from .kit import NOW_MS, event, registration
 LONG_S = 20
 
 
-@pytest.fixture(name="later")
-def _later():
-    """
-    Return a function that calls another one a moment from now.
-    """
-    threads = []
-
-    def start(call, after_s=0.05):
-        thread = threading.Timer(after_s, call)
-        threads.append(thread)
-        thread.start()
-        return thread
-
-    yield start
-    for thread in threads:
-        thread.join()
-
-
 def test_an_end_that_is_there_is_returned_at_once(known):
     """
     Even with no time to wait.
