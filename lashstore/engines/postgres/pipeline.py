@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.errors import PipelineAborted, error_from_result
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 # Sent at the latest after so many statements.
 _MOST_UNSENT = 256
@@ -213,14 +213,21 @@ class Pipeline:
             return
         # What goes wrong now shows in the connection's state, too.
         with suppress(psycopg.Error):
-            self._sync()
-            server.send_query_params(rollback.text, (), None, (), _BINARY)
-            self._await(Receiver())
-            self._sync()
-            self._flush()
-            while self._awaited:
-                self._take()
+            self._drain()
+            # Not sent along: where BEGIN had failed, a proxy that lends its
+            # connections by transaction takes this one back at the first
+            # answer, with what came behind it still to be answered.
+            if server.transaction_status != TransactionStatus.IDLE:
+                server.send_query_params(rollback.text, (), None, (), _BINARY)
+                self._await(Receiver())
+                self._drain()
             server.exit_pipeline_mode()
+
+    def _drain(self) -> None:
+        self._sync()
+        self._flush()
+        while self._awaited:
+            self._take()
 
     def rows(self, result: Any, make_row: Callable[[Any], Any]) -> list[Any]:
         """
