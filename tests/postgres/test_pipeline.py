@@ -164,3 +164,33 @@ def test_a_name_never_means_another_text():
 
     assert len(names) == 100
     assert Statement("SELECT 1").name == b"lash_e004ebd5b5532a4b85984a62f8ad48a8"
+
+
+def test_nothing_follows_a_sync_before_its_answer(wire, clean, open_store):
+    """
+    Not where BEGIN failed either: a proxy may lend the connection to another
+    client as soon as it is idle.
+    """
+    store = open_store(address=wire.url(clean.url()))
+    store.load_session_head_meta()
+    # As if it were another server connection, on which nothing has a name.
+    raw = store._source.server.engine.raw_connection()
+    raw.driver_connection.execute("DEALLOCATE ALL")
+    raw.driver_connection.commit()
+    raw.close()
+    said = []
+    wire.cut = lambda is_client, kind, _: said.append((is_client, kind))
+
+    assert store.load_session_head_meta() is None
+
+    is_answered = True
+    syncs = errors = 0
+    for is_client, kind in said:
+        if is_client:
+            assert is_answered, said
+            is_answered = kind != b"S"
+            syncs += kind == b"S"
+        else:
+            is_answered = is_answered or kind == b"Z"
+            errors += kind == b"E"
+    assert 1 == errors < syncs
